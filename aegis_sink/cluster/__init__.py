@@ -1,0 +1,1 @@
+"""Kubernetes, read-only: client, owner chain, collectors."""

@@ -1,0 +1,1 @@
+"""Redaction, playbooks, the model client and the checks on its answer."""

@@ -1,0 +1,1 @@
+"""The HTTP door: authentication, limits, routes. Knows no SQL."""

@@ -1,0 +1,41 @@
+"""What is true: the words of the design as frozen dataclasses. No I/O, no clock, no randomness."""
+
+from aegis_sink.model.diagnosis import (
+    CheckStatus,
+    Diagnosis,
+    Fix,
+    FixAction,
+    FixCheck,
+    Risk,
+    RuledOut,
+    Verdict,
+)
+from aegis_sink.model.evidence import Collected, Evidence, OwnerChain
+from aegis_sink.model.finding import Finding, ResultRef
+from aegis_sink.model.incident import HistoryEntry, Incident, Severity, State
+from aegis_sink.model.notice import Notice, NoticeReason, Posted
+from aegis_sink.model.objects import ObjectRef
+
+__all__ = [
+    "CheckStatus",
+    "Collected",
+    "Diagnosis",
+    "Evidence",
+    "Finding",
+    "Fix",
+    "FixAction",
+    "FixCheck",
+    "HistoryEntry",
+    "Incident",
+    "Notice",
+    "NoticeReason",
+    "ObjectRef",
+    "OwnerChain",
+    "Posted",
+    "ResultRef",
+    "Risk",
+    "RuledOut",
+    "Severity",
+    "State",
+    "Verdict",
+]

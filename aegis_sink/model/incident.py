@@ -1,0 +1,70 @@
+"""Incident: one problem a person should hear about once."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from aegis_sink.model.diagnosis import Diagnosis
+from aegis_sink.model.evidence import Evidence
+from aegis_sink.model.notice import Notice
+from aegis_sink.model.objects import ObjectRef
+
+
+class State(StrEnum):
+    """Where an incident stands."""
+
+    OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
+    SILENCED = "silenced"
+    RESOLVED = "resolved"
+
+
+class Severity(StrEnum):
+    """How bad it is for the people behind the workload."""
+
+    DOWN = "down"
+    DEGRADED = "degraded"
+    RISK = "risk"
+    HINT = "hint"
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """One thing that happened to an incident: what, and why in a few words."""
+
+    at: datetime
+    what: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One problem: a subject (the owner a person acts on) and the objects that show it.
+
+    All times are UTC. `errors` and `details` are redacted. `missing` is what the collectors could
+    not read. `diagnosis` is None until there is one. `diagnosing` is true while a model is asked.
+    """
+
+    id: str
+    cluster: str
+    state: State
+    severity: Severity
+    title: str
+    subject: ObjectRef
+    objects: tuple[ObjectRef, ...]
+    errors: tuple[str, ...]
+    failure_class: str
+    fingerprint: str
+    occurrences: int
+    first_seen: datetime
+    last_seen: datetime
+    resolved_at: datetime | None = None
+    details: str = ""
+    url: str = ""
+    acknowledged_by: str = ""
+    diagnosing: bool = False
+    diagnosis: Diagnosis | None = None
+    evidence: tuple[Evidence, ...] = ()
+    missing: tuple[str, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    history: tuple[HistoryEntry, ...] = ()

@@ -1,0 +1,35 @@
+"""Notice: what was told where, when, and for which named reason."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class NoticeReason(StrEnum):
+    """Why something was told."""
+
+    FIRST = "first"
+    DIAGNOSED = "diagnosed"
+    NEW_OBJECTS = "new_objects"
+    CHANGED = "changed"
+    REPEAT = "repeat"
+    RESOLVED = "resolved"
+    REOPENED = "reopened"
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """Where a message stands: Slack's channel id and ts; ts is "" where nothing can be edited."""
+
+    channel: str
+    ts: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One telling. `at` is UTC; `channel` and `ts` are Slack's, or the notifier's name and ""."""
+
+    reason: NoticeReason
+    at: datetime
+    channel: str = ""
+    ts: str = ""

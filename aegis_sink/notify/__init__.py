@@ -1,0 +1,1 @@
+"""Telling people: the message and the places it goes to."""
