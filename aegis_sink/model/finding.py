@@ -27,7 +27,8 @@ class Finding:
     error texts in the order they came, () when the body carries none (slack, CloudEvents): then
     `needs_completion` is true and the Result is asked. `details` is K8sGPT's own model text:
     untrusted, never parsed for meaning. `container` is set by the Log analyzer only.
-    `gone` is true for a watch event DELETED: the problem is over.
+    `gone` is true for a watch event DELETED: the problem is over. `completed` is true once `errors`
+    were read from the Result because the body had none.
     """
 
     cluster: str
@@ -40,8 +41,9 @@ class Finding:
     parent: str = ""
     result: ResultRef | None = None
     gone: bool = False
+    completed: bool = False
 
     @property
     def needs_completion(self) -> bool:
-        """No error texts came with the body; the Result has them."""
-        return not self.errors and not self.gone
+        """The body carried no error texts, so that the Result must be asked, each time anew."""
+        return (self.completed or not self.errors) and not self.gone

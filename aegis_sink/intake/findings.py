@@ -1,0 +1,120 @@
+"""A person's or a script's door: `POST /v1/findings`, any dialect, JSON or YAML."""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from aegis_sink.dialects.errors import DialectError, InvalidBody, NotReadable
+from aegis_sink.dialects.table import read
+from aegis_sink.intake.authentication import ApiGate
+from aegis_sink.intake.body import (
+    BodyTooLarge,
+    BodyTooSlow,
+    ClientGone,
+    MAX_BODY_BYTES,
+    read_body,
+)
+from aegis_sink.intake.problem import problem
+from aegis_sink.intake.receipt import Accept, CannotStore, Receipt
+
+log = logging.getLogger(__name__)
+
+DOOR = "findings"
+MAX_WAIT_SECONDS = 600.0
+
+JSON_TYPES = frozenset(
+    {"", "application/json", "application/cloudevents+json", "application/x-ndjson", "text/plain"}
+)
+YAML_TYPES = frozenset({"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"})
+
+Describe = Callable[[str, float], Awaitable[dict[str, object]]]
+"""(incident id, seconds to wait for its diagnosis) → what the answer says of it."""
+
+
+def findings(accept: Accept, describe: Describe, gate: ApiGate, *, cluster: str) -> ASGIApp:
+    """The ASGI app behind the route."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        response = await _respond(Request(scope, receive), receive)
+        if response is not None:
+            await response(scope, receive, send)
+
+    async def _respond(request: Request, receive: Receive) -> Response | None:
+        if request.method != "POST":
+            return problem(405, "only POST", headers={"allow": "POST"})
+        try:
+            body = await read_body(request.scope, receive)
+        except BodyTooLarge:
+            return problem(413, f"the body is over {MAX_BODY_BYTES} bytes", headers=_CLOSE)
+        except BodyTooSlow:
+            return problem(408, "the body did not arrive in time", headers=_CLOSE)
+        except ClientGone:
+            return None
+        authorization = request.headers.get("authorization", "").encode()
+        if not gate.admits_finding(authorization, request.headers, body):
+            return problem(401, gate.hint, headers={"www-authenticate": "Bearer"})
+        media = request.headers.get("content-type", "").split(";")[0].strip().lower()
+        if media not in JSON_TYPES | YAML_TYPES:
+            return problem(
+                415,
+                f"cannot read {media}; send application/json or application/yaml",
+                headers={"accept": "application/json, application/yaml"},
+            )
+        try:
+            force = _flag(request.query_params.get("force", "false"))
+            wait = _seconds(request.query_params.get("wait", "0"))
+        except ValueError as error:
+            return problem(400, str(error))
+        try:
+            recognised = read(body, cluster=cluster, yaml=media in YAML_TYPES)
+            receipt = await accept(body, recognised, door=DOOR, force=force)
+        except NotReadable as error:
+            return problem(400, str(error))
+        except InvalidBody as error:
+            return problem(
+                422, str(error), path=error.path, reason=error.reason, dialect=error.dialect
+            )
+        except DialectError as error:
+            return problem(422, str(error), path="$", reason=str(error))
+        except CannotStore as error:
+            return problem(
+                503,
+                f"nothing was stored: {error}",
+                headers={"retry-after": str(error.retry_after)},
+            )
+        return JSONResponse({"incidents": await _described(receipt, wait)})
+
+    async def _described(receipt: Receipt, wait: float) -> list[dict[str, object]]:
+        created = {item.incident_id: item.created for item in reversed(receipt.items)}
+        created |= {item.incident_id: True for item in receipt.items if item.created}
+        return [
+            {**await describe(incident_id, wait), "created": created[incident_id]}
+            for incident_id in dict.fromkeys(item.incident_id for item in receipt.items)
+        ]
+
+    return app
+
+
+_CLOSE = {"connection": "close"}
+
+
+def _flag(text: str) -> bool:
+    lowered = text.lower()
+    if lowered in ("true", "1", "yes", ""):
+        return True
+    if lowered in ("false", "0", "no"):
+        return False
+    raise ValueError(f"force={text[:40]} is neither true nor false")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise ValueError(f"wait={text[:40]} is not a number of seconds") from None
+    if not 0 <= seconds <= MAX_WAIT_SECONDS:
+        raise ValueError(f"wait takes 0 to {MAX_WAIT_SECONDS:.0f} seconds")
+    return seconds

@@ -1,0 +1,109 @@
+"""The operator's door: `POST /webhook` and `POST /webhook/{token}`.
+
+K8sGPT's sink takes only 200 for success and blocks every Result behind one that got anything else
+(facts/k8sgpt.md §0.2, §0.3). So whatever an authorised sender sends and can be read gets 200; what
+is not understood is quarantined. A redirect is never sent: Go would repeat the POST as a GET
+without a body and count its 200 as success (§1.4).
+"""
+
+import json
+import logging
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from aegis_sink.dialects.errors import DialectError
+from aegis_sink.dialects.table import read
+from aegis_sink.intake.authentication import WebhookGate
+from aegis_sink.intake.body import (
+    BodyTooLarge,
+    BodyTooSlow,
+    ClientGone,
+    MAX_BODY_BYTES,
+    header,
+    read_body,
+)
+from aegis_sink.intake.receipt import Accept, CannotStore, Quarantine, Receipt
+
+log = logging.getLogger(__name__)
+
+DOOR = "webhook"
+
+
+def webhook(
+    accept: Accept, quarantine: Quarantine, gate: WebhookGate, *, cluster: str
+) -> ASGIApp:
+    """The ASGI app behind both routes."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] != "POST":
+            await _answer(
+                send, 405, {"error": "only POST; K8sGPT's sink posts here"}, (b"allow", b"POST")
+            )
+            return
+        token = scope.get("path_params", {}).get("token", "")
+        if not gate.admits(token, header(scope, b"authorization")):
+            log.warning("refused a webhook post: wrong or missing token")
+            await _answer(
+                send,
+                401,
+                {
+                    "error": "wrong or missing token: put it into the sink's URL, as "
+                    "/webhook/TOKEN or https://aegis:TOKEN@host/webhook"
+                },
+                (b"www-authenticate", b'Basic realm="aegis-sink"'),
+            )
+            return
+        try:
+            body = await read_body(scope, receive)
+        except BodyTooLarge:
+            await _answer(
+                send, 413, {"error": f"the body is over {MAX_BODY_BYTES} bytes"}, _CLOSE
+            )
+            return
+        except BodyTooSlow:
+            await _answer(send, 408, {"error": "the body did not arrive in time"}, _CLOSE)
+            return
+        except ClientGone:
+            return
+        try:
+            receipt = await _receive(body)
+        except CannotStore as error:
+            await _answer(
+                send,
+                503,
+                {"error": f"nothing was stored: {error}"},
+                (b"retry-after", str(error.retry_after).encode()),
+            )
+            return
+        await _answer(send, 200, {"status": receipt.status, "id": receipt.id})
+
+    async def _receive(body: bytes) -> Receipt:
+        try:
+            recognised = read(body, cluster=cluster)
+        except DialectError as error:
+            log.warning("quarantined a webhook body of %d bytes: %s", len(body), error)
+            return await quarantine(body, str(error), door=DOOR)
+        return await accept(body, recognised, door=DOOR)
+
+    return app
+
+
+_CLOSE = (b"connection", b"close")
+
+
+async def _answer(
+    send: Send, status: int, document: dict[str, str], *headers: tuple[bytes, bytes]
+) -> None:
+    body = json.dumps(document).encode()
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [
+                (b"content-type", b"application/json"),
+                (b"content-length", str(len(body)).encode()),
+                *headers,
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})

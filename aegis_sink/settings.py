@@ -1,0 +1,272 @@
+"""Every setting, in one typed class, with where each value came from.
+
+Order: environment `AEGIS_*`, then the YAML file named by `AEGIS_CONFIG`, then the default. An empty
+environment variable counts as not set, because that is how charts pass "nothing".
+"""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+PREFIX = "AEGIS_"
+CONFIG_VARIABLE = "AEGIS_CONFIG"
+
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
+_UNITS = ("days", "hours", "minutes", "seconds", "milliseconds")
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the text names each one, its source, and what is expected."""
+
+
+def parse_duration(text: object) -> timedelta:
+    """`30s`, `10m`, `4h`, `14d`, `1h30m`, `500ms`, `0` → timedelta. ValueError otherwise."""
+    if isinstance(text, timedelta):
+        return text
+    if text in ("0", 0):
+        return timedelta(0)
+    match = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
+    if match is None or not any(match.groups()):
+        raise ValueError("is not a duration; write it like 30s, 10m, 4h or 14d")
+    return timedelta(**{unit: int(n) for unit, n in zip(_UNITS, match.groups(), strict=True) if n})
+
+
+def format_duration(value: timedelta) -> str:
+    """The inverse of `parse_duration`, in the shortest form."""
+    milliseconds = round(value.total_seconds() * 1000)
+    parts = []
+    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
+        count, milliseconds = divmod(milliseconds, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+
+
+class Settings(BaseModel):
+    """All settings. Names are the environment's without `AEGIS_`, in lower case."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    database_url: SecretStr = Field(
+        SecretStr("sqlite:///aegis-sink.db"),
+        description="Where incidents are kept: `sqlite:///FILE`.",
+    )
+    cluster_name: str = Field(
+        "default",
+        min_length=1,
+        max_length=253,
+        description="The name of this cluster; K8sGPT's body does not carry one.",
+    )
+    kubernetes: Literal["auto", "off"] = Field(
+        "auto", description="`auto` (in-cluster, else kubeconfig, else off) or `off`."
+    )
+    results_namespace: str | None = Field(
+        None, description="Where Results are read; all namespaces when not set."
+    )
+    webhook_token: SecretStr | None = Field(
+        None,
+        description="Required on `/webhook` when set: last path segment, or Basic password in the URL.",
+    )
+    api_token: SecretStr | None = Field(None, description="Bearer token for `/v1`.")
+    signing_secret: SecretStr | None = Field(
+        None,
+        description="`whsec_…`: a Standard Webhooks signature is accepted on `/v1/findings`; "
+        "several, separated by spaces, for rotation.",
+    )
+    llm_api: Literal["ollama", "openai", "off"] = Field(
+        "ollama", description="How the model is spoken to; `openai` for LocalAI, vLLM, llama.cpp."
+    )
+    llm_url: str = Field("http://127.0.0.1:11434", description="Where the model answers.")
+    llm_model: str = Field("llama3.2:latest", min_length=1, description="The model's name.")
+    llm_num_ctx: int = Field(
+        8192, ge=1024, le=1_048_576, description="Context window; a change makes Ollama reload."
+    )
+    llm_concurrency: int = Field(
+        1, ge=1, le=64, description="Questions at once; set it to Ollama's OLLAMA_NUM_PARALLEL."
+    )
+    llm_first_byte_timeout: Duration = Field(
+        timedelta(minutes=5), description="Wait for the first byte: a cold load takes minutes."
+    )
+    llm_idle_timeout: Duration = Field(
+        timedelta(seconds=30), description="Wait between tokens: a silent stream is dead."
+    )
+    llm_deadline: Duration = Field(
+        timedelta(minutes=10), description="Longest a question may take."
+    )
+    llm_trust: Literal["explain", "tiebreak", "choose"] = Field(
+        "tiebreak", description="How much the model decides."
+    )
+    llm_always_ask: bool = Field(
+        False, description="Ask the model also where the evidence settles the cause."
+    )
+    llm_allow_cloud: bool = Field(
+        False, description="Allow `:cloud` models: evidence then leaves the cluster."
+    )
+    playbooks_dir: str | None = Field(
+        None, description="A folder with your own playbooks, read after the built-in ones."
+    )
+    slack_bot_token: SecretStr | None = Field(None, description="`xoxb-…`: full mode.")
+    slack_channel: str | None = Field(None, description="Channel id (best) or name for the bot.")
+    slack_webhook_url: SecretStr | None = Field(
+        None, description="Incoming webhook, the lesser mode: no edits, no buttons."
+    )
+    slack_api_url: str = Field(
+        "https://slack.com/api/", description="Slack's Web API, for proxies and tests."
+    )
+    group_wait: Duration = Field(
+        timedelta(seconds=10), description="Wait before an incident's first message."
+    )
+    repeat_interval: Duration = Field(
+        timedelta(hours=4), description="Tell an open incident again after this."
+    )
+    resolve_hold: Duration = Field(
+        timedelta(seconds=90), description="How long a problem must be gone to count as resolved."
+    )
+    public_url: str | None = Field(None, description="Links in Slack start with this address.")
+    retention: Duration = Field(
+        timedelta(days=14), description="Keeps raw bodies, evidence and resolved incidents."
+    )
+    quarantine_max_bytes: int = Field(
+        64 * 1024 * 1024, ge=0, description="Quarantine beyond this drops the oldest first."
+    )
+    allow_unauthenticated: bool = Field(
+        False, description="Needed to listen beyond loopback without a token."
+    )
+    log_format: Literal["text", "json"] = Field("text", description="`json` for clusters.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Log level."
+    )
+
+
+SECRET_FIELDS = frozenset(
+    name
+    for name, info in Settings.model_fields.items()
+    if info.annotation in (SecretStr, SecretStr | None)
+)
+
+
+def variable(name: str) -> str:
+    """`host` → `AEGIS_HOST`."""
+    return PREFIX + name.upper()
+
+
+def shown(name: str, value: object) -> str:
+    """A setting's value as it may be printed: secrets masked, durations short."""
+    if value is None:
+        return "none"
+    if isinstance(value, SecretStr):
+        return mask_url(value.get_secret_value()) if name == "database_url" else "********"
+    if isinstance(value, timedelta):
+        return format_duration(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return mask_url(str(value))
+
+
+def mask_url(url: str) -> str:
+    """A URL with its password, when it has one, as `***`."""
+    return re.sub(r"(://[^/@:\s]*):[^/@\s]*@", r"\1:***@", url)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The settings and, for each, `default`, `environment` or the file's path."""
+
+    settings: Settings
+    sources: Mapping[str, str]
+
+
+def load(environ: Mapping[str, str]) -> Loaded:
+    """Read settings from an environment and the file it names; SettingsError lists every fault."""
+    raw: dict[str, object] = {}
+    sources = dict.fromkeys(Settings.model_fields, "default")
+    problems: list[str] = []
+    if path := environ.get(CONFIG_VARIABLE):
+        for key, value in _read_file(path).items():
+            name = key.removeprefix(PREFIX).lower()
+            if name not in sources:
+                problems.append(
+                    f"{key} in {path} is not a setting; `aegis-sink settings` lists them"
+                )
+            elif value is not None:
+                raw[name], sources[name] = value, path
+    for key, text in environ.items():
+        if not key.startswith(PREFIX) or key == CONFIG_VARIABLE or not text:
+            continue
+        name = key.removeprefix(PREFIX).lower()
+        if name in sources:
+            raw[name], sources[name] = text, "environment"
+    try:
+        settings = Settings.model_validate(raw)
+    except ValidationError as error:
+        for fault in error.errors():
+            name = str(fault["loc"][0])
+            text = fault["msg"].removeprefix("Value error, ")
+            problems.append(f"{variable(name)} ({sources[name]}): {text}")
+    if problems:
+        raise SettingsError("the settings cannot be used:\n  " + "\n  ".join(problems))
+    return Loaded(settings, sources)
+
+
+def unknown_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """`AEGIS_*` variables that are no setting: usually a typing error, never fatal."""
+    known = {variable(name) for name in Settings.model_fields} | {CONFIG_VARIABLE}
+    ours = ("AEGIS_TEST_", "AEGIS_SINK_")  # Kubernetes' service links write AEGIS_SINK_PORT=tcp://…
+    return tuple(
+        sorted(
+            key
+            for key in environ
+            if key.startswith(PREFIX) and key not in known and not key.startswith(ours)
+        )
+    )
+
+
+def refuse_open_door(settings: Settings) -> None:
+    """SettingsError when the webhook would be open to others than this machine without a token."""
+    if settings.webhook_token or settings.allow_unauthenticated or is_loopback(settings.host):
+        return
+    raise SettingsError(
+        f"refusing to listen on {settings.host}:{settings.port} without a token: anybody who "
+        "reaches this port could post incidents.\n"
+        "  Set AEGIS_WEBHOOK_TOKEN (and put it into K8sGPT's sink URL: /webhook/TOKEN), "
+        "or AEGIS_HOST=127.0.0.1,\n"
+        "  or, when a NetworkPolicy guards the port, AEGIS_ALLOW_UNAUTHENTICATED=true."
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address only this machine reaches; names other than localhost count as not."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _read_file(path: str) -> dict[str, object]:
+    try:
+        text = Path(path).read_text("utf-8")
+    except OSError as error:
+        raise SettingsError(f"{CONFIG_VARIABLE}={path} cannot be read: {error.strerror}") from error
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{CONFIG_VARIABLE}={path} is not YAML: {error}") from error
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        raise SettingsError(f"{CONFIG_VARIABLE}={path} must be a mapping of settings to values")
+    return {str(key): value for key, value in document.items()}

@@ -1,0 +1,301 @@
+"""What arrives becomes deliveries, incidents, findings and jobs: many bodies, one transaction."""
+
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, bindparam, select
+from sqlalchemy.dialects.sqlite import insert
+
+from aegis_sink.model import Finding, Incident, State
+from aegis_sink.model.codec import finding_to_json
+from aegis_sink.store import jobs, tables
+
+COMPRESSION_LEVEL = 1  # a body is half a kilobyte; the request path pays for more
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One finding of a body, with the incident it would be if it is a new problem.
+
+    `key` is the fingerprint as far as it can be told without the cluster; `content_key` tells
+    findings of one incident apart; `blank` carries the new incident's first values, its id too.
+    """
+
+    finding: Finding
+    key: str
+    content_key: str
+    blank: Incident
+    subject_how: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One body that was understood. `force` makes each of its findings a new incident."""
+
+    delivery_id: str
+    received_at: datetime
+    door: str
+    dialect: str
+    body: bytes
+    sightings: tuple[Sighting, ...]
+    force: bool = False
+    hold: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What became of one finding. `incident_id` is "" when a DELETED named nothing open."""
+
+    incident_id: str
+    created: bool
+    duplicate: bool
+
+
+@dataclass(slots=True)
+class _Known:
+    incident_id: str
+    state: str
+
+
+@dataclass(slots=True)
+class _Rows:
+    """The rows of one batch, written kind by kind."""
+
+    deliveries: list[dict[str, object]] = field(default_factory=list)
+    incidents: list[dict[str, object]] = field(default_factory=list)
+    keys: list[dict[str, object]] = field(default_factory=list)
+    findings: list[dict[str, object]] = field(default_factory=list)
+    history: list[dict[str, object]] = field(default_factory=list)
+    superseded: list[dict[str, object]] = field(default_factory=list)
+    jobs: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    touched: dict[str, list[datetime]] = field(default_factory=lambda: defaultdict(list))
+
+    def enqueue(self, incident_id: str, kind: str, due_at: datetime) -> None:
+        slot = (incident_id, kind)
+        self.jobs[slot] = min(due_at, self.jobs.get(slot, due_at))
+
+    def note(self, incident_id: str, at: datetime, what: str, reason: str = "") -> None:
+        self.history.append({"incident_id": incident_id, "at": at, "what": what, "reason": reason})
+
+
+def accept(connection: Connection, arrivals: Sequence[Arrival]) -> list[tuple[Accepted, ...]]:
+    """Store all arrivals; for each, what became of its findings, in their order."""
+    sightings = [sighting for arrival in arrivals for sighting in arrival.sightings]
+    known = _known_incidents(connection, {sighting.key for sighting in sightings})
+    seen = _known_findings(connection, {k.incident_id for k in known.values()}) if known else set()
+    rows = _Rows()
+    answers = [
+        tuple(
+            _gone(connection, rows, arrival, sighting)
+            if sighting.finding.gone
+            else _present(rows, known, seen, arrival, sighting)
+            for sighting in arrival.sightings
+        )
+        for arrival in arrivals
+    ]
+    for arrival in arrivals:
+        rows.deliveries.append(
+            {
+                "id": arrival.delivery_id,
+                "received_at": arrival.received_at,
+                "door": arrival.door,
+                "dialect": arrival.dialect,
+                "size": len(arrival.body),
+                "body": zlib.compress(arrival.body, COMPRESSION_LEVEL),
+            }
+        )
+    _write(connection, rows)
+    return answers
+
+
+def _present(
+    rows: _Rows,
+    known: dict[str, _Known],
+    seen: set[tuple[str, str]],
+    arrival: Arrival,
+    sighting: Sighting,
+) -> Accepted:
+    now = arrival.received_at
+    before = known.get(sighting.key)
+    created = before is None or arrival.force
+    if created:
+        if before is not None:
+            rows.note(before.incident_id, now, "superseded", f"replayed as {sighting.blank.id}")
+            rows.superseded.append({"superseded_id": before.incident_id, "at": now})
+            rows.enqueue(before.incident_id, jobs.TELL, now)
+        incident_id = sighting.blank.id
+        known[sighting.key] = _Known(incident_id, State.OPEN)
+        rows.incidents.append(_blank_row(sighting))
+        rows.keys.append({"key": sighting.key, "incident_id": incident_id})
+        rows.note(incident_id, now, "opened", f"{sighting.finding.dialect} by {arrival.door}")
+    else:
+        assert before is not None
+        incident_id = before.incident_id
+    rows.touched[incident_id].append(now)
+
+    slot = (incident_id, sighting.content_key)
+    reopened = not created and known[sighting.key].state == State.RESOLVED
+    new_finding = slot not in seen
+    seen.add(slot)
+    if reopened:
+        known[sighting.key].state = State.OPEN
+        rows.note(incident_id, now, "reopened", "K8sGPT reports it again")
+    if created or reopened or new_finding or sighting.finding.needs_completion:
+        rows.enqueue(incident_id, jobs.COLLECT, now)
+    rows.findings.append(_finding_row(incident_id, arrival, sighting))
+    return Accepted(incident_id, created, not (created or reopened or new_finding))
+
+
+def _gone(connection: Connection, rows: _Rows, arrival: Arrival, sighting: Sighting) -> Accepted:
+    """DELETED: the incident is held for `arrival.hold`, then resolved unless it is seen again."""
+    f = tables.findings.c
+    i = tables.incidents.c
+    ref = sighting.finding.object
+    found = connection.execute(
+        select(i.id)
+        .join_from(tables.findings, tables.incidents, f.incident_id == i.id)
+        .where(f.kind == ref.kind, f.namespace == ref.namespace, f.name == ref.name)
+        .where(i.cluster == sighting.finding.cluster, i.state != State.RESOLVED)
+        .where(i.merged_into.is_(None))
+        .order_by(i.last_seen.desc())
+    ).scalars()
+    newest = ""
+    for incident_id in dict.fromkeys(found):
+        newest = newest or incident_id
+        connection.execute(
+            tables.incidents.update().where(i.id == incident_id).values(gone_at=arrival.received_at)
+        )
+        rows.note(incident_id, arrival.received_at, "gone", "K8sGPT deleted its Result")
+        rows.enqueue(incident_id, jobs.RESOLVE, arrival.received_at + arrival.hold)
+    return Accepted(newest, created=False, duplicate=not newest)
+
+
+def _known_incidents(connection: Connection, keys: Iterable[str]) -> dict[str, _Known]:
+    k = tables.incident_keys.c
+    i = tables.incidents.c
+    query = select(k.key, i.id, i.state).join_from(
+        tables.incident_keys, tables.incidents, k.incident_id == i.id
+    )
+    return {
+        row.key: _Known(row.id, row.state)
+        for chunk in _chunks(list(keys))
+        for row in connection.execute(query.where(k.key.in_(chunk)))
+    }
+
+
+def _known_findings(connection: Connection, incidents: Iterable[str]) -> set[tuple[str, str]]:
+    f = tables.findings.c
+    query = select(f.incident_id, f.content_key)
+    return {
+        (row.incident_id, row.content_key)
+        for chunk in _chunks(list(incidents))
+        for row in connection.execute(query.where(f.incident_id.in_(chunk)))
+    }
+
+
+def _chunks(items: list[str], size: int = 500) -> Iterable[list[str]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _blank_row(sighting: Sighting) -> dict[str, object]:
+    blank = sighting.blank
+    return {
+        "id": blank.id,
+        "cluster": blank.cluster,
+        "state": blank.state,
+        "severity": blank.severity,
+        "title": blank.title,
+        "subject_kind": blank.subject.kind,
+        "subject_namespace": blank.subject.namespace,
+        "subject_name": blank.subject.name,
+        "subject_how": sighting.subject_how,
+        "failure_class": blank.failure_class,
+        "fingerprint": blank.fingerprint,
+        "occurrences": 0,
+        "first_seen": blank.first_seen,
+        "last_seen": blank.last_seen,
+    }
+
+
+def _finding_row(incident_id: str, arrival: Arrival, sighting: Sighting) -> dict[str, object]:
+    finding = sighting.finding
+    return {
+        "incident_id": incident_id,
+        "content_key": sighting.content_key,
+        "delivery_id": arrival.delivery_id,
+        "k8sgpt": finding.k8sgpt,
+        "kind": finding.object.kind,
+        "namespace": finding.object.namespace,
+        "name": finding.object.name,
+        "data": finding_to_json(finding),
+        "times": 1,
+        "first_seen": arrival.received_at,
+        "last_seen": arrival.received_at,
+    }
+
+
+_finding_insert = insert(tables.findings)
+_UPSERT_FINDING = _finding_insert.on_conflict_do_update(
+    index_elements=["incident_id", "content_key"],
+    set_={
+        "times": tables.findings.c.times + 1,
+        "last_seen": _finding_insert.excluded.last_seen,
+        "delivery_id": _finding_insert.excluded.delivery_id,
+    },
+)
+_key_insert = insert(tables.incident_keys)
+_UPSERT_KEY = _key_insert.on_conflict_do_update(
+    index_elements=["key"], set_={"incident_id": _key_insert.excluded.incident_id}
+)
+_TOUCH = (
+    tables.incidents.update()
+    .where(tables.incidents.c.id == bindparam("touched_id"))
+    .values(
+        occurrences=tables.incidents.c.occurrences + bindparam("times"),
+        last_seen=bindparam("seen_at", type_=tables.UtcTime()),
+        gone_at=None,
+    )
+)
+_REOPEN = (
+    tables.incidents.update()
+    .where(tables.incidents.c.id == bindparam("touched_id"))
+    .where(tables.incidents.c.state == State.RESOLVED)
+    .values(state=State.OPEN, resolved_at=None)
+)
+
+_SUPERSEDE = (
+    tables.incidents.update()
+    .where(tables.incidents.c.id == bindparam("superseded_id"))
+    .values(
+        state=State.RESOLVED,
+        resolved_at=bindparam("at", type_=tables.UtcTime()),
+        diagnosing=False,
+    )
+)
+
+
+def _write(connection: Connection, rows: _Rows) -> None:
+    connection.execute(tables.deliveries.insert(), rows.deliveries)
+    if rows.incidents:
+        connection.execute(tables.incidents.insert(), rows.incidents)
+        connection.execute(_UPSERT_KEY, rows.keys)
+    if rows.findings:
+        connection.execute(_UPSERT_FINDING, rows.findings)
+    if rows.touched:
+        connection.execute(
+            _TOUCH,
+            [
+                {"touched_id": incident_id, "times": len(times), "seen_at": max(times)}
+                for incident_id, times in rows.touched.items()
+            ],
+        )
+        connection.execute(_REOPEN, [{"touched_id": incident_id} for incident_id in rows.touched])
+    if rows.superseded:
+        connection.execute(_SUPERSEDE, rows.superseded)
+    if rows.history:
+        connection.execute(tables.history.insert(), rows.history)
+    jobs.enqueue_many(connection, rows.jobs)

@@ -1,0 +1,263 @@
+"""One database: reads on a few threads, all writes on one thread that shares commits.
+
+Writers hand in a function; those that wait at the same moment run in one transaction, each in a
+savepoint of its own, and all hear of it after the one commit. With `synchronous=FULL` a commit is
+one fsync, so 32 waiting requests cost one instead of 32.
+"""
+
+import asyncio
+import logging
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from aegis_sink.store.errors import StoreBusy, StoreUnavailable, StoreUnusable
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+QUEUE_LIMIT = 2048
+BATCH_LIMIT = 256
+READERS = 2
+BUSY_TIMEOUT_MS = 5000
+
+
+@dataclass(slots=True, eq=False)
+class _Write(Generic[T]):
+    """One waiting write: `run` inside a savepoint, the answer to `future` after the commit."""
+
+    run: Callable[[Connection], T]
+    future: asyncio.Future[T]
+    loop: asyncio.AbstractEventLoop
+    result: T | None = None
+    error: Exception | None = None
+
+
+class Bulk(Generic[T]):
+    """A kind of write of which many are done with one call: `run(connection, items) -> results`.
+
+    The items of one kind that wait at the same moment go in together; if the call fails, each is
+    tried alone, so that one bad item cannot fail its neighbours.
+    """
+
+    def __init__(self, run: Callable[[Connection, Sequence[Any]], Sequence[T]]) -> None:
+        self.run = run
+
+
+@dataclass(slots=True, eq=False)
+class _BulkItem(Generic[T]):
+    bulk: Bulk[T]
+    item: Any
+    future: asyncio.Future[T]
+    loop: asyncio.AbstractEventLoop
+    result: T | None = None
+    error: Exception | None = None
+
+
+_Pending = _Write[Any] | _BulkItem[Any]
+
+
+def open_engine(url: str) -> Engine:
+    """An engine with the durability the promises need. StoreUnusable names what is wrong."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise StoreUnusable(
+            "AEGIS_DATABASE_URL is not a database URL; write it like sqlite:///aegis-sink.db"
+        ) from error
+    if parsed.get_backend_name() != "sqlite":
+        raise StoreUnusable(
+            f"AEGIS_DATABASE_URL names {parsed.get_backend_name()}; this version keeps its data in "
+            "SQLite: write sqlite:///aegis-sink.db"
+        )
+    return _sqlite(parsed)
+
+
+def _sqlite(url: URL) -> Engine:
+    engine = create_engine(
+        url,
+        connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False},
+        pool_size=READERS + 2,
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, record: object) -> None:
+        # The driver's own transaction handling is switched off, so that BEGIN stands where it
+        # is written (SQLAlchemy: "Serializable isolation / Savepoints" of the SQLite dialect).
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        immediate = connection.get_execution_options().get("aegis_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+    return engine
+
+
+class Database:
+    """Reads and writes. Start with `start()`, end with `close()`; both may be awaited once."""
+
+    def __init__(self, engine: Engine, *, queue_limit: int = QUEUE_LIMIT) -> None:
+        self.engine = engine
+        self._queue: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
+        self._limit = queue_limit
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
+        self._writer = threading.Thread(target=self._write_loop, name="store-write", daemon=True)
+
+    @property
+    def waiting(self) -> int:
+        """How many writes wait for a commit."""
+        return self._queue.qsize()
+
+    def start(self) -> None:
+        """Start the writer."""
+        self._writer.start()
+
+    async def close(self) -> None:
+        """Finish what waits, then let go of the files."""
+        if self._writer.is_alive():
+            self._queue.put(None)
+            await asyncio.to_thread(self._writer.join)
+        self._readers.shutdown(wait=True)
+        self.engine.dispose()
+
+    async def read(self, run: Callable[[Connection], T]) -> T:
+        """Run `run` in a read transaction. StoreUnavailable when the database refuses."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, run)
+
+    async def write(self, run: Callable[[Connection], T]) -> T:
+        """Run `run` in a transaction; returns after the commit is on disk.
+
+        Raises StoreBusy when the queue is full, StoreUnavailable when the database refuses, and
+        what `run` raises; in each case nothing of `run` was stored.
+        """
+        loop = asyncio.get_running_loop()
+        write = _Write(run, loop.create_future(), loop)
+        return await self._enqueue(write)
+
+    async def write_one_of(self, bulk: Bulk[T], item: object) -> T:
+        """Like `write`, for one item of a bulk write."""
+        loop = asyncio.get_running_loop()
+        pending: _BulkItem[T] = _BulkItem(bulk, item, loop.create_future(), loop)
+        return await self._enqueue(pending)
+
+    async def _enqueue(self, pending: _Write[T] | _BulkItem[T]) -> T:
+        if self._queue.qsize() >= self._limit:
+            raise StoreBusy(f"{self._limit} writes wait for the disk; try again in a moment")
+        self._queue.put(pending)
+        # Shielded: a client that hangs up does not undo what is being committed.
+        return await asyncio.shield(pending.future)
+
+    def _read(self, run: Callable[[Connection], T]) -> T:
+        try:
+            with self.engine.connect() as connection, connection.begin():
+                return run(connection)
+        except SQLAlchemyError as error:
+            raise StoreUnavailable(f"the database refused to read: {_cause(error)}") from error
+
+    def _write_loop(self) -> None:
+        last = False
+        while not last:
+            first = self._queue.get()
+            batch: list[_Pending] = []
+            if first is None:
+                last = True
+            else:
+                batch.append(first)
+            while len(batch) < BATCH_LIMIT:
+                try:
+                    item = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+                if item is None:
+                    last = True
+                else:
+                    batch.append(item)
+            if batch:
+                self._commit(batch)
+                _answer(batch)
+
+    def _commit(self, batch: list[_Pending]) -> None:
+        try:
+            with self.engine.connect().execution_options(aegis_write=True) as connection:
+                with connection.begin():
+                    _run_bulks(connection, [item for item in batch if isinstance(item, _BulkItem)])
+                    for item in batch:
+                        if isinstance(item, _Write):
+                            _attempt(connection, item, item.run)
+        except SQLAlchemyError as error:
+            refused = StoreUnavailable(f"the database refused to write: {_cause(error)}")
+            refused.__cause__ = error
+            for item in batch:
+                item.error = refused
+
+
+def _run_bulks(connection: Connection, items: list[_BulkItem[Any]]) -> None:
+    for bulk in {item.bulk: None for item in items}:
+        mine = [item for item in items if item.bulk is bulk]
+        try:
+            with connection.begin_nested():
+                results = bulk.run(connection, [item.item for item in mine])
+        except Exception as error:
+            log.warning("a bulk write failed, trying one by one: %s", error)
+            for item in mine:
+                _attempt(connection, item, partial(_run_one, bulk, item.item))
+            continue
+        for item, result in zip(mine, results, strict=True):
+            item.result = result
+
+
+def _run_one(bulk: Bulk[Any], item: object, connection: Connection) -> object:
+    return bulk.run(connection, [item])[0]
+
+
+def _attempt(connection: Connection, item: _Pending, run: Callable[[Connection], object]) -> None:
+    # Whatever one write raises is its caller's to hear, never its neighbours'.
+    try:
+        with connection.begin_nested():
+            item.result = run(connection)
+    except SQLAlchemyError as error:
+        item.error = StoreUnavailable(f"the database refused to write: {_cause(error)}")
+        item.error.__cause__ = error
+    except Exception as error:
+        item.error = error
+
+
+def _answer(batch: list[_Pending]) -> None:
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Pending]] = {}
+    for item in batch:
+        by_loop.setdefault(item.loop, []).append(item)
+    for loop, items in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_resolve, items)
+        except RuntimeError:  # the loop is closed: nobody waits any more, the data is on disk
+            log.debug("%d writes were committed after their caller had gone", len(items))
+
+
+def _resolve(items: list[_Pending]) -> None:
+    for item in items:
+        if item.future.done():
+            continue
+        if item.error is not None:
+            item.future.set_exception(item.error)
+        else:
+            item.future.set_result(item.result)
+
+
+def _cause(error: SQLAlchemyError) -> str:
+    """The driver's words without the SQL and its parameters, which may hold what people posted."""
+    return str(getattr(error, "orig", None) or type(error).__name__)

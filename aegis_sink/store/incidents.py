@@ -1,0 +1,486 @@
+"""Incidents as they stand: reading them whole, listing them, and writing down what was learnt."""
+
+import base64
+import binascii
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, func, or_, select
+
+from aegis_sink.model import (
+    Collected,
+    Diagnosis,
+    Finding,
+    HistoryEntry,
+    Incident,
+    Notice,
+    ObjectRef,
+    Severity,
+    State,
+)
+from aegis_sink.model.codec import (
+    diagnosis_from_json,
+    diagnosis_to_json,
+    evidence_from_json,
+    evidence_to_json,
+    finding_from_json,
+    finding_to_json,
+    notice_from_json,
+    notice_to_json,
+)
+from aegis_sink.store import jobs, tables
+
+_i = tables.incidents.c
+_f = tables.findings.c
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFinding:
+    """A finding with its row id and how often it was seen."""
+
+    id: int
+    finding: Finding
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """The one root message of an incident: intended (`ts` is None) or posted."""
+
+    nonce: str
+    channel: str | None
+    ts: str | None
+    intended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a list shows. `query` is looked for in title, subject and error class."""
+
+    state: str | None = None
+    namespace: str | None = None
+    query: str | None = None
+    limit: int = 50
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of incidents without evidence, newest first, and the cursor of the next."""
+
+    incidents: tuple[Incident, ...]
+    next_cursor: str | None
+
+
+class BadCursor(ValueError):
+    """The cursor is not one that a list gave out."""
+
+
+def resolve_id(connection: Connection, incident_id: str) -> str | None:
+    """The id an incident lives under today: itself, or the one it was merged into; None: unknown."""
+    for _ in range(16):  # merges never chain deeper; a loop in the data must not hang a request
+        row = connection.execute(
+            select(_i.id, _i.merged_into).where(_i.id == incident_id)
+        ).first()
+        if row is None:
+            return None
+        if row.merged_into is None:
+            return str(row.id)
+        incident_id = row.merged_into
+    return None
+
+
+def get(connection: Connection, incident_id: str) -> Incident | None:
+    """The whole incident, also under the id of one that was merged into it; None: unknown."""
+    current = resolve_id(connection, incident_id)
+    if current is None:
+        return None
+    row = connection.execute(select(tables.incidents).where(_i.id == current)).one()
+    return _incident(
+        row,
+        findings_of(connection, current),
+        notices=_notices(connection, current),
+        history=_history(connection, current),
+        whole=True,
+    )
+
+
+def page(connection: Connection, wanted: Filter) -> Page:
+    """A page of incidents, last seen first."""
+    query = select(tables.incidents).where(_i.merged_into.is_(None))
+    if wanted.state:
+        query = query.where(_i.state == wanted.state)
+    if wanted.namespace is not None:
+        query = query.where(_i.subject_namespace == wanted.namespace)
+    if wanted.query:
+        text = wanted.query
+        query = query.where(
+            or_(
+                *(
+                    column.icontains(text, autoescape=True)
+                    for column in (_i.title, _i.subject_name, _i.subject_kind, _i.failure_class)
+                )
+            )
+        )
+    if wanted.cursor:
+        seen, last_id = _open_cursor(wanted.cursor)
+        query = query.where(
+            or_(_i.last_seen < seen, and_(_i.last_seen == seen, _i.id < last_id))
+        )
+    rows = connection.execute(
+        query.order_by(_i.last_seen.desc(), _i.id.desc()).limit(wanted.limit + 1)
+    ).all()
+    shown = rows[: wanted.limit]
+    by_incident = _findings_by_incident(connection, [row.id for row in shown])
+    incidents = tuple(_incident(row, by_incident[row.id]) for row in shown)
+    more = len(rows) > wanted.limit and incidents
+    return Page(incidents, _cursor(incidents[-1]) if more else None)
+
+
+def findings_of(connection: Connection, incident_id: str) -> tuple[StoredFinding, ...]:
+    """An incident's findings, oldest first."""
+    return _findings_by_incident(connection, [incident_id])[incident_id]
+
+
+def store_finding(connection: Connection, finding_id: int, finding: Finding) -> None:
+    """A finding was completed from its Result."""
+    connection.execute(
+        tables.findings.update().where(_f.id == finding_id).values(data=finding_to_json(finding))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What an incident is about, once owner and error texts are known."""
+
+    subject: ObjectRef
+    subject_how: str
+    failure_class: str
+    fingerprint: str
+    severity: Severity
+    title: str
+
+
+def identify(connection: Connection, incident_id: str, identity: Identity) -> str:
+    """Give an incident its final fingerprint; returns the id it lives under from now on.
+
+    Another open incident that has this fingerprint already takes it in, unless this one was told
+    about: what people have seen stays.
+    """
+    k = tables.incident_keys.c
+    other = connection.execute(
+        select(_i.id, _i.state)
+        .join_from(tables.incident_keys, tables.incidents, k.incident_id == _i.id)
+        .where(k.key == identity.fingerprint)
+    ).first()
+    told = connection.execute(
+        select(_i.root_nonce).where(_i.id == incident_id)
+    ).scalar_one() is not None
+    if other is not None and other.id != incident_id:
+        if other.state != State.RESOLVED and not told:
+            _merge(connection, incident_id, other.id)
+            return str(other.id)
+        if other.state != State.RESOLVED:
+            return incident_id
+        connection.execute(tables.incident_keys.delete().where(k.key == identity.fingerprint))
+    if other is None or other.id != incident_id:
+        connection.execute(
+            tables.incident_keys.insert().values(key=identity.fingerprint, incident_id=incident_id)
+        )
+    connection.execute(
+        tables.incidents.update()
+        .where(_i.id == incident_id)
+        .values(
+            subject_kind=identity.subject.kind,
+            subject_namespace=identity.subject.namespace,
+            subject_name=identity.subject.name,
+            subject_how=identity.subject_how,
+            failure_class=identity.failure_class,
+            fingerprint=identity.fingerprint,
+            severity=identity.severity,
+            title=identity.title,
+        )
+    )
+    return incident_id
+
+
+def store_collected(
+    connection: Connection,
+    incident_id: str,
+    collected: Collected,
+    diagnosis: Diagnosis,
+    *,
+    now: datetime,
+    diagnosing: bool,
+) -> None:
+    """What the cluster said and what the playbooks make of it."""
+    connection.execute(
+        tables.incidents.update()
+        .where(_i.id == incident_id)
+        .values(
+            evidence=[evidence_to_json(e) for e in collected.evidence],
+            missing=list(collected.missing),
+            collected_at=now,
+            diagnosis=diagnosis_to_json(diagnosis),
+            diagnosing=diagnosing,
+        )
+    )
+
+
+def store_diagnosis(
+    connection: Connection, incident_id: str, diagnosis: Diagnosis, *, diagnosing: bool
+) -> None:
+    """A diagnosis, the model's or the playbooks'; `diagnosing`: a better one is still awaited."""
+    connection.execute(
+        tables.incidents.update()
+        .where(_i.id == incident_id)
+        .values(diagnosis=diagnosis_to_json(diagnosis), diagnosing=diagnosing)
+    )
+
+
+def set_state(
+    connection: Connection,
+    incident_id: str,
+    state: State,
+    *,
+    at: datetime,
+    what: str,
+    reason: str = "",
+    by: str | None = None,
+) -> None:
+    """Move an incident to a state and write down why."""
+    values: dict[str, object] = {"state": state}
+    if state is State.RESOLVED:
+        values |= {"resolved_at": at, "diagnosing": False}
+    elif state is State.OPEN:
+        values |= {"resolved_at": None, "gone_at": None}
+    if by is not None:
+        values["acknowledged_by"] = by
+    connection.execute(tables.incidents.update().where(_i.id == incident_id).values(**values))
+    note(connection, incident_id, at, what, reason)
+
+
+def gone_at(connection: Connection, incident_id: str) -> datetime | None:
+    """Since when K8sGPT no longer reports it; None while it does."""
+    at: datetime | None = connection.execute(
+        select(_i.gone_at).where(_i.id == incident_id)
+    ).scalar()
+    return at
+
+
+def note(
+    connection: Connection, incident_id: str, at: datetime, what: str, reason: str = ""
+) -> None:
+    """Add to an incident's history."""
+    connection.execute(
+        tables.history.insert().values(incident_id=incident_id, at=at, what=what, reason=reason)
+    )
+
+
+def root_of(connection: Connection, incident_id: str) -> Root | None:
+    """The root message: None when none was ever intended."""
+    row = connection.execute(
+        select(_i.root_nonce, _i.root_channel, _i.root_ts, _i.root_intended_at).where(
+            _i.id == incident_id
+        )
+    ).one()
+    if row.root_nonce is None:
+        return None
+    return Root(row.root_nonce, row.root_channel, row.root_ts, row.root_intended_at)
+
+
+def intend_root(connection: Connection, incident_id: str, nonce: str, *, now: datetime) -> None:
+    """Write down that a root message is about to be posted, before it is."""
+    connection.execute(
+        tables.incidents.update()
+        .where(_i.id == incident_id)
+        .values(root_nonce=nonce, root_channel=None, root_ts=None, root_intended_at=now)
+    )
+
+
+def told(
+    connection: Connection, incident_id: str, notice: Notice, *, root: bool
+) -> None:
+    """A notice went out; with `root` it is the incident's root message."""
+    connection.execute(
+        tables.notices.insert().values(
+            incident_id=incident_id,
+            reason=notice.reason,
+            at=notice.at,
+            data=notice_to_json(notice),
+        )
+    )
+    if root:
+        connection.execute(
+            tables.incidents.update()
+            .where(_i.id == incident_id)
+            .values(root_channel=notice.channel, root_ts=notice.ts)
+        )
+
+
+def answer(connection: Connection, key: str, *, after: datetime) -> Diagnosis | None:
+    """The model's answer to the same evidence, if it was asked after `after`."""
+    a = tables.answers.c
+    data = connection.execute(
+        select(a.diagnosis).where(a.key == key, a.at > after)
+    ).scalar()
+    return None if data is None else diagnosis_from_json(data)
+
+
+def store_answer(connection: Connection, key: str, diagnosis: Diagnosis, *, at: datetime) -> None:
+    """Keep the model's answer, so that nobody asks again."""
+    connection.execute(tables.answers.delete().where(tables.answers.c.key == key))
+    connection.execute(
+        tables.answers.insert().values(key=key, at=at, diagnosis=diagnosis_to_json(diagnosis))
+    )
+
+
+def bodies(connection: Connection, incident_id: str) -> tuple[tuple[str, bytes], ...]:
+    """The raw bodies behind an incident that are still kept, oldest first: (dialect, zlib)."""
+    d = tables.deliveries.c
+    rows = connection.execute(
+        select(d.dialect, d.body)
+        .where(d.id.in_(select(_f.delivery_id).where(_f.incident_id == incident_id)))
+        .order_by(d.received_at)
+    )
+    return tuple((row.dialect, row.body) for row in rows)
+
+
+def counts(connection: Connection) -> dict[str, int]:
+    """State → how many incidents."""
+    rows = connection.execute(
+        select(_i.state, func.count()).where(_i.merged_into.is_(None)).group_by(_i.state)
+    )
+    return {state: count for state, count in rows}
+
+
+def _merge(connection: Connection, young: str, old: str) -> None:
+    """`young` turns out to be `old`: its findings, keys and count move, its id becomes an alias."""
+    mine = connection.execute(
+        select(_f.id, _f.content_key, _f.times, _f.last_seen).where(_f.incident_id == young)
+    ).all()
+    for row in mine:
+        twin = connection.execute(
+            select(_f.id).where(_f.incident_id == old, _f.content_key == row.content_key)
+        ).scalar()
+        if twin is None:
+            connection.execute(
+                tables.findings.update().where(_f.id == row.id).values(incident_id=old)
+            )
+        else:
+            connection.execute(
+                tables.findings.update()
+                .where(_f.id == twin)
+                .values(times=_f.times + row.times, last_seen=row.last_seen)
+            )
+            connection.execute(tables.findings.delete().where(_f.id == row.id))
+    keys = tables.incident_keys
+    connection.execute(keys.update().where(keys.c.incident_id == young).values(incident_id=old))
+    lost = connection.execute(
+        select(_i.occurrences, _i.first_seen, _i.last_seen, _i.gone_at).where(_i.id == young)
+    ).one()
+    connection.execute(
+        tables.incidents.update()
+        .where(_i.id == old)
+        .values(occurrences=_i.occurrences + lost.occurrences, gone_at=lost.gone_at)
+    )
+    connection.execute(
+        tables.incidents.update()
+        .where(_i.id == old, _i.last_seen < lost.last_seen)
+        .values(last_seen=lost.last_seen)
+    )
+    connection.execute(
+        tables.incidents.update().where(_i.id == young).values(merged_into=old)
+    )
+    connection.execute(
+        tables.incidents.update().where(_i.merged_into == young).values(merged_into=old)
+    )
+    connection.execute(tables.jobs.delete().where(tables.jobs.c.incident_id == young))
+    note(connection, old, lost.last_seen, "merged", f"{young} is the same problem")
+
+
+def _findings_by_incident(
+    connection: Connection, incident_ids: Sequence[str]
+) -> Mapping[str, tuple[StoredFinding, ...]]:
+    found: dict[str, tuple[StoredFinding, ...]] = defaultdict(tuple)
+    rows = connection.execute(
+        select(_f.id, _f.incident_id, _f.data, _f.times)
+        .where(_f.incident_id.in_(incident_ids))
+        .order_by(_f.id)
+    )
+    for row in rows:
+        found[row.incident_id] += (StoredFinding(row.id, finding_from_json(row.data), row.times),)
+    return found
+
+
+def _notices(connection: Connection, incident_id: str) -> tuple[Notice, ...]:
+    n = tables.notices.c
+    rows = connection.execute(
+        select(tables.notices).where(n.incident_id == incident_id).order_by(n.id)
+    )
+    return tuple(notice_from_json(row.data) for row in rows)
+
+
+def _history(connection: Connection, incident_id: str) -> tuple[HistoryEntry, ...]:
+    h = tables.history.c
+    rows = connection.execute(
+        select(h.at, h.what, h.reason).where(h.incident_id == incident_id).order_by(h.id)
+    )
+    return tuple(HistoryEntry(*row) for row in rows)
+
+
+def _incident(
+    row: Row[*tuple[Any, ...]],
+    findings: Iterable[StoredFinding],
+    *,
+    notices: tuple[Notice, ...] = (),
+    history: tuple[HistoryEntry, ...] = (),
+    whole: bool = False,
+) -> Incident:
+    known = [stored.finding for stored in findings]
+    objects = tuple(dict.fromkeys(finding.object for finding in known))
+    errors = tuple(dict.fromkeys(error for finding in known for error in finding.errors))
+    details = next((finding.details for finding in reversed(known) if finding.details), "")
+    return Incident(
+        id=row.id,
+        cluster=row.cluster,
+        state=State(row.state),
+        severity=Severity(row.severity),
+        title=row.title,
+        subject=ObjectRef(row.subject_kind, row.subject_name, row.subject_namespace),
+        objects=objects,
+        errors=errors,
+        failure_class=row.failure_class,
+        fingerprint=row.fingerprint,
+        occurrences=row.occurrences,
+        first_seen=row.first_seen,
+        last_seen=row.last_seen,
+        resolved_at=row.resolved_at,
+        details=details,
+        acknowledged_by=row.acknowledged_by,
+        diagnosing=row.diagnosing,
+        diagnosis=diagnosis_from_json(row.diagnosis) if row.diagnosis else None,
+        evidence=tuple(evidence_from_json(e) for e in row.evidence or ()) if whole else (),
+        missing=tuple(row.missing or ()),
+        notices=notices,
+        history=history,
+    )
+
+
+def _cursor(incident: Incident) -> str:
+    seen = tables.UtcTime().process_bind_param(incident.last_seen, None)  # type: ignore[arg-type]
+    text = json.dumps([seen, incident.id])
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _open_cursor(cursor: str) -> tuple[datetime, str]:
+    try:
+        seen, last_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        at = tables.EPOCH + timedelta(microseconds=int(seen))
+    except (binascii.Error, ValueError, TypeError, OverflowError) as error:
+        raise BadCursor("cursor is not one that a list gave out; leave it away to start") from error
+    return at, str(last_id)

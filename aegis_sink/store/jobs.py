@@ -1,0 +1,155 @@
+"""Durable jobs: which incident needs which stage, when, and who works on it.
+
+One row per incident and stage. Enqueueing again while a job runs raises its generation, so that
+finishing it leaves it due once more: nothing that arrives in between is missed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, and_, case, func, or_, select
+from sqlalchemy.dialects.sqlite import insert
+
+from aegis_sink.store.tables import jobs
+
+COLLECT = "collect"
+DIAGNOSE = "diagnose"
+TELL = "tell"
+RESOLVE = "resolve"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job that was claimed. `attempts` counts failed runs before this one."""
+
+    incident_id: str
+    kind: str
+    generation: int
+    attempts: int
+
+
+_insert = insert(jobs)
+_ENQUEUE = _insert.on_conflict_do_update(
+    index_elements=["incident_id", "kind"],
+    set_={
+        "due_at": case(
+            (jobs.c.due_at < _insert.excluded.due_at, jobs.c.due_at),
+            else_=_insert.excluded.due_at,
+        ),
+        "generation": jobs.c.generation + 1,
+    },
+)
+
+
+def enqueue_many(connection: Connection, due: Mapping[tuple[str, str], datetime]) -> None:
+    """Make (incident, stage) due; the earlier time wins when it is due already."""
+    if due:
+        connection.execute(
+            _ENQUEUE,
+            [
+                {"incident_id": incident_id, "kind": kind, "due_at": at}
+                for (incident_id, kind), at in due.items()
+            ],
+        )
+
+
+def enqueue(connection: Connection, incident_id: str, kind: str, due_at: datetime) -> None:
+    """Make one stage of one incident due."""
+    enqueue_many(connection, {(incident_id, kind): due_at})
+
+
+def claim(
+    connection: Connection,
+    kind: str,
+    *,
+    limit: int,
+    owner: str,
+    now: datetime,
+    lease: timedelta,
+) -> tuple[Job, ...]:
+    """Take up to `limit` due jobs of one stage, oldest first, and lease them to `owner`."""
+    free = or_(jobs.c.leased_until.is_(None), jobs.c.leased_until < now)
+    due = (
+        select(jobs.c.incident_id)
+        .where(jobs.c.kind == kind, jobs.c.due_at <= now, free)
+        .order_by(jobs.c.due_at)
+        .limit(limit)
+    )
+    taken = connection.execute(
+        jobs.update()
+        .where(jobs.c.kind == kind, jobs.c.incident_id.in_(due), free)
+        .values(lease_owner=owner, leased_until=now + lease)
+        .returning(jobs.c.incident_id, jobs.c.kind, jobs.c.generation, jobs.c.attempts)
+    )
+    return tuple(Job(*row) for row in taken)
+
+
+def finish(connection: Connection, job: Job, *, now: datetime) -> None:
+    """Done: the job goes, unless it was enqueued again meanwhile; then it is due at once."""
+    mine = and_(jobs.c.incident_id == job.incident_id, jobs.c.kind == job.kind)
+    connection.execute(jobs.delete().where(mine, jobs.c.generation == job.generation))
+    connection.execute(
+        jobs.update()
+        .where(mine)
+        .values(due_at=now, attempts=0, lease_owner=None, leased_until=None, last_error=None)
+    )
+
+
+def postpone(
+    connection: Connection, job: Job, *, due_at: datetime, error: str | None = None
+) -> None:
+    """Not done: due again at `due_at`. With `error` it counts as a failed attempt.
+
+    What was enqueued meanwhile keeps its own, earlier time.
+    """
+    connection.execute(
+        jobs.update()
+        .where(jobs.c.incident_id == job.incident_id, jobs.c.kind == job.kind)
+        .values(
+            due_at=case((jobs.c.generation == job.generation, due_at), else_=jobs.c.due_at),
+            attempts=job.attempts + (error is not None),
+            lease_owner=None,
+            leased_until=None,
+            last_error=error,
+        )
+    )
+
+
+def extend(connection: Connection, running: Sequence[Job], *, owner: str, until: datetime) -> None:
+    """Renew the leases of jobs that still run."""
+    for job in running:
+        connection.execute(
+            jobs.update()
+            .where(
+                jobs.c.incident_id == job.incident_id,
+                jobs.c.kind == job.kind,
+                jobs.c.lease_owner == owner,
+            )
+            .values(leased_until=until)
+        )
+
+
+def release_all(connection: Connection) -> None:
+    """Free every lease. Right only while no other process works on this database."""
+    connection.execute(jobs.update().values(lease_owner=None, leased_until=None))
+
+
+def next_due(connection: Connection, kinds: Sequence[str]) -> datetime | None:
+    """When the next free job of these stages is due; None when there is none."""
+    at: datetime | None = connection.execute(
+        select(func.min(jobs.c.due_at)).where(jobs.c.kind.in_(kinds), jobs.c.leased_until.is_(None))
+    ).scalar()
+    return at
+
+
+def pending(connection: Connection, incident_id: str) -> frozenset[str]:
+    """The stages an incident still waits for."""
+    rows = connection.execute(select(jobs.c.kind).where(jobs.c.incident_id == incident_id))
+    return frozenset(rows.scalars())
+
+
+def counts(connection: Connection) -> dict[str, int]:
+    """Stage → jobs that wait or run."""
+    rows = connection.execute(select(jobs.c.kind, func.count()).group_by(jobs.c.kind))
+    return {kind: count for kind, count in rows}

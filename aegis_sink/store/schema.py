@@ -1,0 +1,65 @@
+"""The schema of the database: brought up to date at start, compared in a test."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from aegis_sink.store.errors import StoreUnusable
+from aegis_sink.store.tables import metadata
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def migrate(engine: Engine) -> tuple[str | None, str]:
+    """Bring the database to this version's schema: (revision before, revision now).
+
+    StoreUnusable when it cannot be opened or was written by a newer version.
+    """
+    try:
+        with engine.connect().execution_options(aegis_write=True) as connection:
+            with connection.begin():
+                before = current(connection)
+                command.upgrade(_config(connection), "head")
+                return before, head()
+    except CommandError as error:
+        raise StoreUnusable(
+            "the database was written by a newer AEGIS Sink (its schema is not known here): run "
+            f"that version, or point AEGIS_DATABASE_URL at another file ({error})"
+        ) from error
+    except SQLAlchemyError as error:
+        where = engine.url.render_as_string(hide_password=True)
+        raise StoreUnusable(
+            f"the database {where} cannot be opened: {getattr(error, 'orig', error)}; check that "
+            "its folder exists, is writable and has room"
+        ) from error
+
+
+def current(connection: Connection) -> str | None:
+    """The revision the database is at; None for an empty one."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def head() -> str:
+    """The revision this version wants."""
+    newest = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+    assert newest is not None
+    return newest
+
+
+def differences(connection: Connection) -> list[object]:
+    """What a migration would still have to do to make the database look like `tables`."""
+    return list(compare_metadata(MigrationContext.configure(connection), metadata))
+
+
+def _config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    return config

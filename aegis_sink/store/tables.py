@@ -1,0 +1,197 @@
+"""The tables. Times are UTC; on disk they are integers, microseconds since 1970, so that they sort.
+
+A change here needs a migration in `migrations/versions`; a test compares the two.
+"""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+from sqlalchemy.types import TypeDecorator
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """An aware datetime as microseconds since 1970."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        return None if value is None else (value - EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else EPOCH + value * _MICROSECOND
+
+
+class Json(TypeDecorator[object]):
+    """Any JSON value as text."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: object, dialect: Dialect) -> str | None:
+        return None if value is None else json.dumps(value, ensure_ascii=False)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> object:
+        return None if value is None else json.loads(value)
+
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("received_at", UtcTime, nullable=False),
+    Column("door", String(16), nullable=False),
+    Column("dialect", String(32), nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),  # zlib
+    Index("ix_deliveries_received_at", "received_at"),
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("cluster", String(253), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("subject_kind", Text, nullable=False),
+    Column("subject_namespace", Text, nullable=False),
+    Column("subject_name", Text, nullable=False),
+    Column("subject_how", Text, nullable=False),
+    Column("failure_class", Text, nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("occurrences", Integer, nullable=False),
+    Column("first_seen", UtcTime, nullable=False),
+    Column("last_seen", UtcTime, nullable=False),
+    Column("gone_at", UtcTime),  # K8sGPT no longer reports it; resolved after the hold
+    Column("resolved_at", UtcTime),
+    Column("acknowledged_by", Text, nullable=False, default=""),
+    Column("merged_into", String(32)),
+    Column("diagnosing", Boolean, nullable=False, default=False),
+    Column("diagnosis", Json),
+    Column("evidence", Json),
+    Column("missing", Json),
+    Column("collected_at", UtcTime),
+    Column("root_nonce", String(32)),
+    Column("root_intended_at", UtcTime),
+    Column("root_channel", Text),
+    Column("root_ts", Text),
+    Index("ix_incidents_last_seen_id", "last_seen", "id"),
+    Index("ix_incidents_state", "state"),
+    Index("ix_incidents_merged_into", "merged_into"),
+)
+
+# Which incident a fingerprint means. An incident has several: the one that could be told before
+# its owner was known, and the one after.
+incident_keys = Table(
+    "incident_keys",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("incident_id", ForeignKey("incidents.id", ondelete="CASCADE"), nullable=False),
+    Index("ix_incident_keys_incident_id", "incident_id"),
+)
+
+findings = Table(
+    "findings",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("incident_id", ForeignKey("incidents.id", ondelete="CASCADE"), nullable=False),
+    Column("content_key", String(64), nullable=False),
+    Column("delivery_id", String(32), nullable=False),  # the newest body that said it
+    Column("k8sgpt", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("namespace", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("data", Json, nullable=False),
+    Column("times", Integer, nullable=False),
+    Column("first_seen", UtcTime, nullable=False),
+    Column("last_seen", UtcTime, nullable=False),
+    Index("uq_findings_incident_id_content_key", "incident_id", "content_key", unique=True),
+    Index("ix_findings_kind_namespace_name", "kind", "namespace", "name"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("incident_id", ForeignKey("incidents.id", ondelete="CASCADE"), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("due_at", UtcTime, nullable=False),
+    Column("generation", Integer, nullable=False, default=0),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("lease_owner", String(64)),
+    Column("leased_until", UtcTime),
+    Column("last_error", Text),
+    Index("ix_jobs_kind_due_at", "kind", "due_at"),
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("incident_id", ForeignKey("incidents.id", ondelete="CASCADE"), nullable=False),
+    Column("reason", String(16), nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("data", Json, nullable=False),
+    Index("ix_notices_incident_id", "incident_id"),
+)
+
+history = Table(
+    "history",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("incident_id", ForeignKey("incidents.id", ondelete="CASCADE"), nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Index("ix_history_incident_id", "incident_id"),
+)
+
+# Answers of the model by evidence key: no second question about the same evidence.
+answers = Table(
+    "answers",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("at", UtcTime, nullable=False),
+    Column("diagnosis", Json, nullable=False),
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("received_at", UtcTime, nullable=False),
+    Column("door", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),  # zlib
+    Column("stored", Integer, nullable=False),  # compressed size, for the bound
+    Column("retries", Integer, nullable=False, default=0),
+    Index("ix_quarantine_received_at", "received_at"),
+)
