@@ -1,0 +1,324 @@
+"""What a message says, independent of where it is shown.
+
+Read from top to bottom it answers, in this order: what is broken, where, since when, why and how
+sure, by what proof, what to do, what is not known.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from aegis_sink.model import (
+    CheckStatus,
+    Diagnosis,
+    Evidence,
+    Fix,
+    Incident,
+    NoticeReason,
+    ObjectRef,
+    Risk,
+    Severity,
+    State,
+    Verdict,
+)
+from aegis_sink.model.facts import LogFacts
+from aegis_sink.notify.text import clamp, clean, duration_words, one_line, plural, time_words
+
+EVIDENCE_LINES = 3
+ERROR_LINES = 3
+MISSING_LINES = 3
+LINE_CHARACTERS = 220
+PARAGRAPH_CHARACTERS = 900
+COMMAND_CHARACTERS = 1500
+
+# Shape and word differ, not only the colour.
+_SEVERITY: dict[Severity, tuple[str, str]] = {
+    Severity.DOWN: ("🛑", "DOWN"),
+    Severity.DEGRADED: ("⚠️", "DEGRADED"),
+    Severity.RISK: ("🔶", "AT RISK"),
+    Severity.HINT: ("💡", "HINT"),
+}
+_RISK: dict[Risk, str] = {
+    Risk.NONE: "no risk",
+    Risk.LOW: "low risk",
+    Risk.MEDIUM: "medium risk",
+    Risk.HIGH: "HIGH RISK",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One labelled piece of a message. All texts are cleaned; none is escaped.
+
+    Shown in this order: label, text, lines as a list, "… `left` more `noun`s", code, after.
+    """
+
+    label: str
+    text: str = ""
+    lines: tuple[str, ...] = ()
+    left: int = 0
+    noun: str = ""
+    code: str = ""
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link of our own; nothing from outside becomes one."""
+
+    text: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """An incident as a person should hear it.
+
+    `headline` starts with a symbol and a word for state and severity. `status` is what just
+    happened. `since` and `until` are UTC; a renderer shows them in the reader's zone where it can.
+    `summary` is one line for a notification.
+    """
+
+    incident_id: str
+    headline: str
+    subject: str
+    place: str
+    status: str
+    since: datetime
+    until: datetime | None
+    objects: str
+    parts: tuple[Part, ...]
+    note: str
+    links: tuple[Link, ...]
+    summary: str
+
+
+def compose(incident: Incident, reason: NoticeReason, *, now: datetime) -> Message:
+    """The message for an incident as it stands."""
+    resolved = incident.state is State.RESOLVED
+    symbol, word = ("✅", "RESOLVED") if resolved else _SEVERITY[incident.severity]
+    title = one_line(incident.title) or f"{incident.subject.kind} {incident.subject.name}"
+    headline = f"{symbol} {word}: {clamp(title, 120)}"
+    subject = clamp(one_line(f"{incident.subject.kind} {incident.subject.name}"), 200)
+    parts = _resolved_parts(incident) if resolved else _open_parts(incident)
+    message = Message(
+        incident_id=incident.id,
+        headline=headline,
+        subject=subject,
+        place=_place(incident),
+        status=_status(incident, reason),
+        since=incident.first_seen,
+        until=(incident.resolved_at or incident.last_seen) if resolved else None,
+        objects="" if resolved else objects_in_words(incident),
+        parts=parts,
+        note=_note(incident),
+        links=(Link("Open the incident", incident.url),) if incident.url else (),
+        summary="",
+    )
+    return _with_summary(message, now)
+
+
+def when_in_words(message: Message, *, now: datetime) -> str:
+    """ "since 02:14 UTC (12 min)" or "02:14 UTC – 02:48 UTC (34 min)", for plain text."""
+    start = time_words(message.since, now=now)
+    if message.until is None:
+        return f"since {start} ({duration_words(now - message.since)})"
+    return f"{start} – {time_words(message.until, now=now)} ({lasted(message)})"
+
+
+def lasted(message: Message) -> str:
+    """How long a resolved incident lasted."""
+    if message.until is None:
+        return ""
+    return duration_words(max(message.until - message.since, timedelta()))
+
+
+def objects_in_words(incident: Incident) -> str:
+    """ "3 Pods, 1 Service"; "" when the subject is the only object."""
+    others = [ref for ref in incident.objects if ref != incident.subject]
+    if not others:
+        return ""
+    counts = Counter(one_line(ref.resource_kind) for ref in others)
+    return clamp(", ".join(plural(n, kind) for kind, n in counts.most_common(4)), 120)
+
+
+def evidence_line(evidence: Evidence) -> str:
+    """One line of proof: its id, where it was read, what it says."""
+    text = evidence.text
+    if isinstance(evidence.facts, LogFacts):
+        # The last error is what a person would scroll to.
+        text = (evidence.facts.error_lines or (evidence.facts.last_line or text,))[-1]
+    source = clamp(one_line(evidence.source), 80)
+    return clamp(f"{evidence.id} {source}: {one_line(text)}", LINE_CHARACTERS)
+
+
+def cited(incident: Incident) -> tuple[Evidence, ...]:
+    """The evidence the diagnosis rests on, else the most telling there is; best first."""
+    by_id = {e.id: e for e in incident.evidence}
+    cites = incident.diagnosis.cites if incident.diagnosis else ()
+    chosen = tuple(by_id[i] for i in dict.fromkeys(cites) if i in by_id)
+    return chosen or tuple(sorted(incident.evidence, key=lambda e: -e.worth))
+
+
+def fix_part(fix: Fix, *, label: str = "Do this") -> Part:
+    """A fix with its risk, its command and what the API server said of it."""
+    title = clamp(one_line(fix.title), PARAGRAPH_CHARACTERS)
+    label = f"{label} ({_RISK[fix.risk]})"
+    command = clean(fix.command).strip()
+    if not command:
+        return Part(label=label, text=title)
+    if len(command) > COMMAND_CHARACTERS:
+        # Half a command is worse than none.
+        return Part(
+            label=label,
+            text=title,
+            after=f"The command is {len(command)} characters long: take it from the incident.",
+        )
+    after = _check_in_words(fix)
+    if not fix.runnable and "<" in command:
+        after = f"Fill in the parts in <…> first. {after}"
+    return Part(label=label, text=title, code=command, after=after)
+
+
+def _check_in_words(fix: Fix) -> str:
+    reason = clamp(one_line(fix.check.reason), 300)
+    if fix.check.status is CheckStatus.ACCEPTED:
+        return "✔ Checked: the API server accepts this (dry run, nothing was changed)."
+    if fix.check.status is CheckStatus.REFUSED:
+        return f"✘ Checked: the API server refuses this: {reason}"
+    return f"Not checked: {reason or 'fix checks are off'}."
+
+
+def _place(incident: Incident) -> str:
+    cluster = f"cluster {one_line(incident.cluster)}"
+    if incident.subject.namespace:
+        return clamp(f"namespace {one_line(incident.subject.namespace)} · {cluster}", 250)
+    return clamp(cluster, 250)
+
+
+def _status(incident: Incident, reason: NoticeReason) -> str:
+    if incident.state is State.RESOLVED:
+        return "Resolved"
+    if incident.state is State.ACKNOWLEDGED:
+        by = clamp(one_line(incident.acknowledged_by), 80)
+        return f"Acknowledged by {by}" if by else "Acknowledged"
+    if incident.state is State.SILENCED:
+        return "Silenced"
+    if reason is NoticeReason.REOPENED:
+        return "Back again"
+    if reason is NoticeReason.REPEAT:
+        return "Still broken"
+    if reason is NoticeReason.NEW_OBJECTS:
+        return "Spreading"
+    if reason is NoticeReason.CHANGED:
+        return "Changed"
+    return "New" if incident.diagnosis is None else "Open"
+
+
+def _open_parts(incident: Incident) -> tuple[Part, ...]:
+    diagnosis = incident.diagnosis
+    parts: list[Part] = []
+    if diagnosis is None:
+        parts.extend(_errors(incident))
+        return tuple(parts + _unread(incident))
+    parts.append(_cause(diagnosis))
+    if diagnosis.verdict in (Verdict.CANNOT_TELL, Verdict.NOT_A_PROBLEM):
+        parts.extend(_errors(incident))
+    evidence = cited(incident)
+    if evidence:
+        parts.append(
+            Part(
+                label="Proof" if diagnosis.cites else "What was found",
+                lines=tuple(evidence_line(e) for e in evidence[:EVIDENCE_LINES]),
+                left=max(0, len(incident.evidence) - EVIDENCE_LINES),
+            )
+        )
+    if diagnosis.fixes:
+        parts.append(fix_part(diagnosis.fixes[0]))
+        if len(diagnosis.fixes) > 1:
+            parts.append(Part(label="", left=len(diagnosis.fixes) - 1, noun="fix"))
+    if diagnosis.objection:
+        text = clamp(one_line(diagnosis.objection), PARAGRAPH_CHARACTERS)
+        parts.append(Part(label="The model disagrees", text=text))
+    parts.extend(_bullets("Look at next", diagnosis.missing))
+    return tuple(parts + _unread(incident))
+
+
+def _resolved_parts(incident: Incident) -> tuple[Part, ...]:
+    if incident.diagnosis is None:
+        return ()
+    cause = _cause(incident.diagnosis)
+    if incident.diagnosis.verdict is Verdict.CANNOT_TELL:
+        return (cause,)
+    return (Part(label=cause.label.replace("Why", "Why it was"), text=cause.text),)
+
+
+def _errors(incident: Incident) -> list[Part]:
+    return _bullets("K8sGPT says", incident.errors, shown=ERROR_LINES)
+
+
+def _unread(incident: Incident) -> list[Part]:
+    return _bullets("Could not be read", incident.missing)
+
+
+def _bullets(label: str, texts: tuple[str, ...], shown: int = MISSING_LINES) -> list[Part]:
+    lines = tuple(clamp(line, LINE_CHARACTERS) for line in map(one_line, texts) if line)
+    if not lines:
+        return []
+    return [Part(label=label, lines=lines[:shown], left=max(0, len(lines) - shown))]
+
+
+def _cause(diagnosis: Diagnosis) -> Part:
+    text = clamp(one_line(diagnosis.root_cause), PARAGRAPH_CHARACTERS)
+    sure = diagnosis.confidence_words
+    if diagnosis.hypothesis:
+        text = f"{text} (The model's own idea: no playbook confirms it.)"
+    match diagnosis.verdict:
+        case Verdict.CAUSE_FOUND:
+            return Part(label=f"Why ({sure})", text=text)
+        case Verdict.LIKELY:
+            return Part(label=f"Why, most likely ({sure})", text=text)
+        case Verdict.NOT_A_PROBLEM:
+            return Part(label=f"Not a problem ({sure})", text=text)
+        case Verdict.CANNOT_TELL:
+            return Part(label="Why: cannot tell yet", text=text)
+
+
+def _note(incident: Incident) -> str:
+    """The honest line: who said this, or why nobody did."""
+    diagnosis = incident.diagnosis
+    if incident.state is State.RESOLVED:
+        return "" if diagnosis else "It went away before its cause was found."
+    if incident.diagnosing:
+        return "⏳ Asking the model for the cause …"
+    if diagnosis is None:
+        return "No diagnosis yet."
+    if not diagnosis.model:
+        note = clamp(one_line(diagnosis.model_note), 300)
+        return (note[:1].upper() + note[1:]) if note else "No model took part in this."
+    asked = f"Explained by {one_line(diagnosis.model)} in {duration_of_answer(diagnosis)}"
+    note = one_line(diagnosis.model_note)
+    return clamp(f"{asked}. {note}" if note else f"{asked}.", 300)
+
+
+def duration_of_answer(diagnosis: Diagnosis) -> str:
+    """Seconds while they are few, else minutes."""
+    if diagnosis.seconds < 100:
+        return f"{max(1, round(diagnosis.seconds))} s"
+    return duration_words(timedelta(seconds=diagnosis.seconds))
+
+
+def _with_summary(message: Message, now: datetime) -> Message:
+    texts = [f"{message.headline} — {message.subject}, {message.place}, "]
+    texts.append(when_in_words(message, now=now) + ".")
+    cause = next((p for p in message.parts if p.label.startswith("Why")), None)
+    if cause is not None and cause.text:
+        texts.append(f"{cause.label}: {cause.text}")
+    elif message.note:
+        texts.append(message.note)
+    return replace(message, summary=clamp(" ".join(texts), 600))
+
+
+def object_names(refs: tuple[ObjectRef, ...]) -> tuple[str, ...]:
+    """Objects as a person names them, one line each."""
+    return tuple(one_line(str(ref)) for ref in refs)

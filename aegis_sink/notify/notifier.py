@@ -1,0 +1,40 @@
+"""The seam between the flow and the places where an incident is told."""
+
+from datetime import datetime
+from typing import Protocol
+
+from aegis_sink.model import Incident, NoticeReason, Posted
+
+
+class Notifier(Protocol):
+    """A place where incidents are told. Every method but `close` may raise `NotifyError`.
+
+    `can_edit` false means: `edit` and `reply` do nothing and `find` finds nothing, so the caller
+    posts again for what must be told (the diagnosis, the end).
+    """
+
+    @property
+    def name(self) -> str:
+        """ "slack", "slack-webhook", "terminal" …: for logs, metrics and notices."""
+
+    @property
+    def can_edit(self) -> bool:
+        """Whether one message can be kept true by editing it."""
+
+    async def post(self, incident: Incident, reason: NoticeReason, *, nonce: str) -> Posted:
+        """Tell the incident in a new message that carries `nonce`."""
+
+    async def edit(self, incident: Incident, reason: NoticeReason, posted: Posted) -> None:
+        """Bring the message at `posted` to the incident's present state. Safe to repeat."""
+
+    async def reply(self, incident: Incident, reason: NoticeReason, posted: Posted) -> None:
+        """Add to the thread of `posted` what the message has no room for, and what just happened."""
+
+    async def find(self, nonce: str, *, since: datetime) -> Posted | None:
+        """The message that carries `nonce`, posted at or after `since`; None when there is none."""
+
+    async def status(self) -> str:
+        """One line for a person: where messages go and whether that works."""
+
+    async def close(self) -> None:
+        """Let go of connections."""

@@ -1,0 +1,53 @@
+"""The pace of messages: one a second and channel, and silence for as long as the other side asks."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from aegis_sink.notify.errors import NotifyUnavailable
+
+SECONDS_BETWEEN_MESSAGES = 1.0  # docs.slack.dev, "Rate limits": chat.postMessage
+LONGEST_WAIT_SECONDS = 30.0
+
+
+class Pacer:
+    """Lets one message a second through. The clock is monotonic and in seconds."""
+
+    def __init__(
+        self,
+        *,
+        interval: float = SECONDS_BETWEEN_MESSAGES,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._interval = interval
+        self._clock = clock
+        self._sleep = sleep
+        self._free_at = clock()
+        self._held_until = clock()
+
+    async def turn(self) -> None:
+        """Wait for this message's turn.
+
+        Raises NotifyUnavailable instead of waiting longer than half a minute: the caller's job is
+        durable and may do something else meanwhile.
+        """
+        now = self._clock()
+        wait = self._free_at - now
+        if wait > LONGEST_WAIT_SECONDS:
+            raise NotifyUnavailable(
+                f"too many messages: the next one may go in {wait:.0f} s", retry_after=wait
+            )
+        # Taken before the wait, so that callers queue up instead of waking together.
+        self._free_at = max(self._free_at, now) + self._interval
+        if wait > 0:
+            await self._sleep(wait)
+        held = self._held_until - self._clock()
+        if held > 0:
+            # Another message was told to wait while this one queued.
+            raise NotifyUnavailable(f"asked to wait {held:.0f} s more", retry_after=held)
+
+    def hold(self, seconds: float) -> None:
+        """Let nothing through for so long: the other side said Retry-After."""
+        self._held_until = max(self._held_until, self._clock() + seconds)
+        self._free_at = max(self._free_at, self._held_until)

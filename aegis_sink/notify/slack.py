@@ -1,0 +1,330 @@
+"""Slack with a bot token: one message per incident, edited in place, details in its thread."""
+
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
+
+from aegis_sink.model import Incident, NoticeReason, Posted
+from aegis_sink.notify.blocks import THREAD, Json, Rendered, render, render_parts
+from aegis_sink.notify.buttons import buttons_for
+from aegis_sink.notify.errors import (
+    MessageRefused,
+    NotifyError,
+    NotifyRefused,
+    NotifyUnavailable,
+    OutcomeUnknown,
+)
+from aegis_sink.notify.message import compose
+from aegis_sink.notify.pacer import Pacer
+from aegis_sink.notify.refusals import RATE_CODES, UNSURE_CODES, refusal
+from aegis_sink.notify.thread import compose_reply
+
+SLACK_API_URL = "https://slack.com/api/"
+EVENT_TYPE = "aegis_sink_incident"
+TIMEOUT_SECONDS = 30.0
+CONNECT_SECONDS = 10.0
+DEFAULT_RETRY_SECONDS = 30.0
+CLOCK_SKEW = timedelta(minutes=2)
+PAGE = 200
+
+_CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]{7,}")
+
+log = logging.getLogger(__name__)
+# The SDK writes whole requests at DEBUG; at INFO it does not even build that text.
+_sdk_log = logging.getLogger(f"{__name__}.sdk")
+_sdk_log.setLevel(logging.INFO)
+
+
+class SlackBot:
+    """Posts with chat.postMessage, edits with chat.update, finds by message metadata.
+
+    `channel` is an id ("C024BE91L") or a name ("#ops"). An id needs fewer scopes: a name can be
+    posted to, but its history is found only with channels:read (groups:read when private).
+    """
+
+    name = "slack"
+    can_edit = True
+
+    def __init__(
+        self,
+        token: str,
+        channel: str,
+        *,
+        api_url: str = SLACK_API_URL,
+        buttons: bool = False,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        pacer: Pacer | None = None,
+        timeout: float = TIMEOUT_SECONDS,
+    ) -> None:
+        self._token = token
+        self._api_url = api_url
+        self._buttons = buttons
+        self._now = now
+        self._pacer = pacer or Pacer()
+        self._timeout = aiohttp.ClientTimeout(total=timeout, connect=min(CONNECT_SECONDS, timeout))
+        channel = channel.strip()
+        is_id = _CHANNEL_ID.fullmatch(channel) is not None
+        self._shown = channel if is_id else f"#{channel.removeprefix('#')}"
+        self._channel_id = channel if is_id else ""
+        self._session: aiohttp.ClientSession | None = None
+
+    async def post(self, incident: Incident, reason: NoticeReason, *, nonce: str) -> Posted:
+        """Post the root message with metadata {incident, nonce}; rich, else plain."""
+        payload = {"incident": incident.id, "nonce": nonce}
+        metadata: Json = {"event_type": EVENT_TYPE, "event_payload": payload}
+        return await self._post(self._render(incident, reason), metadata=metadata)
+
+    async def edit(self, incident: Incident, reason: NoticeReason, posted: Posted) -> None:
+        """Bring the message to the incident's present state; its metadata stays as it was."""
+        if not posted.ts:
+            return
+        rendered = self._render(incident, reason)
+
+        async def update(text: str, blocks: list[Json]) -> AsyncSlackResponse:
+            # blocks=[] removes the old ones: a plain text would stay hidden below them.
+            return await self._client().chat_update(
+                channel=posted.channel, ts=posted.ts, text=text, blocks=blocks, parse="none"
+            )
+
+        doing = f"editing the message in {self._shown}"
+        await self._rich_or_plain(rendered, update, doing=doing, repeatable=True)
+
+    async def reply(self, incident: Incident, reason: NoticeReason, posted: Posted) -> None:
+        """Write to the thread what the message has no room for. Nothing when there is nothing.
+
+        Not safe to repeat after OutcomeUnknown: the thread may then say it twice.
+        """
+        if not posted.ts:
+            return
+        parts = compose_reply(incident, reason, now=self._now())
+        for rendered in render_parts(parts, more="on the incident's page"):
+            await self._post(rendered, channel=posted.channel, thread_ts=posted.ts)
+
+    async def find(self, nonce: str, *, since: datetime) -> Posted | None:
+        """Search the channel's history for the root message with this nonce."""
+        channel = await self._resolve()
+        cursor = ""
+        while True:
+            answer = await self._call(
+                self._client().conversations_history(
+                    channel=channel,
+                    oldest=f"{(since - CLOCK_SKEW).timestamp():.6f}",
+                    include_all_metadata=True,
+                    limit=PAGE,
+                    cursor=cursor or None,
+                ),
+                doing=f"reading the history of {self._shown}",
+                repeatable=True,
+            )
+            for message in _dicts(answer.get("messages")):
+                if _nonce(message) == nonce:
+                    return Posted(channel=channel, ts=str(message.get("ts", "")))
+            cursor = _next_cursor(answer)
+            if not cursor:
+                return None
+
+    async def status(self) -> str:
+        """Token, channel, membership and the scope for `find`, all asked for real."""
+        who = await self._call(
+            self._client().auth_test(), doing="checking the token", repeatable=True
+        )
+        await self.find("", since=self._now())
+        return (
+            f"Slack: posts to {self._shown} in {who.get('team', 'the workspace')} "
+            f"as {who.get('user', 'the app')}, and edits its messages"
+        )
+
+    async def send_test_message(self) -> None:
+        """Post a test message and delete it again: proves posting, which nothing else does."""
+        text = "AEGIS Sink test message: it is deleted at once."
+        rendered = Rendered(blocks=(), text=text, plain=text)
+        posted = await self._post(rendered)
+        await self._call(
+            self._client().chat_delete(channel=posted.channel, ts=posted.ts),
+            doing="deleting the test message",
+            repeatable=True,
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    def _render(self, incident: Incident, reason: NoticeReason) -> Rendered:
+        now = self._now()
+        message = compose(incident, reason, now=now)
+        buttons = buttons_for(incident) if self._buttons else ()
+        return render(message, now=now, more=THREAD, buttons=buttons)
+
+    async def _post(
+        self,
+        rendered: Rendered,
+        *,
+        channel: str = "",
+        thread_ts: str | None = None,
+        metadata: Json | None = None,
+    ) -> Posted:
+        target = channel or self._channel_id or self._shown
+
+        async def send(text: str, blocks: list[Json]) -> AsyncSlackResponse:
+            return await self._client().chat_postMessage(
+                channel=target,
+                text=text,
+                blocks=blocks or None,
+                thread_ts=thread_ts,
+                metadata=metadata,
+                parse="none",
+                mrkdwn=False,
+                unfurl_links=False,
+                unfurl_media=False,
+            )
+
+        doing = f"posting to {self._shown}"
+        answer = await self._rich_or_plain(rendered, send, doing=doing, repeatable=False)
+        posted = Posted(channel=str(answer.get("channel", "")), ts=str(answer.get("ts", "")))
+        self._channel_id = self._channel_id or posted.channel
+        return posted
+
+    async def _rich_or_plain(
+        self,
+        rendered: Rendered,
+        send: Callable[[str, list[Json]], Awaitable[AsyncSlackResponse]],
+        *,
+        doing: str,
+        repeatable: bool,
+    ) -> Mapping[str, object]:
+        await self._pacer.turn()
+        try:
+            request = send(rendered.text, list(rendered.blocks))
+            return await self._call(request, doing=doing, repeatable=repeatable)
+        except MessageRefused as refused:
+            log.warning("%s; sending it as plain text", refused, extra={"code": refused.code})
+            note = f"(Slack refused the rich form of this message: {refused.code})"
+            await self._pacer.turn()
+            request = send(f"{rendered.plain}\n{note}", [])
+            return await self._call(request, doing=doing, repeatable=repeatable)
+
+    async def _call(
+        self, request: Awaitable[AsyncSlackResponse], *, doing: str, repeatable: bool
+    ) -> Mapping[str, object]:
+        """Slack's answer, or the NotifyError for what went wrong.
+
+        `repeatable` requests change nothing when they run twice, so an unknown outcome is only a
+        reason to try again. Causes are not chained: their texts may hold what must not be logged.
+        """
+        error: NotifyError
+        try:
+            response = await request
+        except SlackApiError as exc:
+            error = self._refused(exc, doing=doing, repeatable=repeatable)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as exc:
+            error = NotifyUnavailable(f"Slack cannot be reached when {doing}: {_kind(exc)}")
+        except aiohttp.InvalidURL:
+            error = NotifyRefused("AEGIS_SLACK_API_URL is not a URL")
+        except (aiohttp.ClientError, TimeoutError) as exc:
+            error = _unsure(f"no answer from Slack when {doing}: {_kind(exc)}", repeatable)
+        except AttributeError:
+            # slack_sdk 3.47 asks a text or a list for ["ok"]: status 200, and not Slack's JSON.
+            error = _unsure(f"the answer is not Slack's when {doing}", repeatable)
+        else:
+            return _dict(response.data)
+        raise error
+
+    def _refused(self, exc: SlackApiError, *, doing: str, repeatable: bool) -> NotifyError:
+        response = exc.response
+        status = int(getattr(response, "status_code", 0) or getattr(response, "status", 0))
+        answer = _dict(getattr(response, "data", None))
+        code = str(answer.get("error", ""))
+        if status == 429 or code in RATE_CODES:
+            seconds = retry_after_seconds(getattr(response, "headers", {}))
+            self._pacer.hold(seconds)
+            return NotifyUnavailable(
+                f"Slack asks to wait {seconds:.0f} s when {doing}", retry_after=seconds
+            )
+        if code and code not in UNSURE_CODES:
+            detail = _dict(answer.get("response_metadata")).get("messages")
+            messages = [str(m) for m in detail] if isinstance(detail, list) else []
+            needed = str(answer.get("needed", ""))
+            return refusal(code, doing=doing, needed=needed, messages=messages)
+        return _unsure(f"Slack answered {code or status} when {doing}", repeatable)
+
+    async def _resolve(self) -> str:
+        """The channel's id: as set, as Slack told it on a post, or looked up by name."""
+        cursor = ""
+        while not self._channel_id:
+            answer = await self._call(
+                self._client().conversations_list(
+                    types="public_channel,private_channel",
+                    exclude_archived=True,
+                    limit=PAGE,
+                    cursor=cursor or None,
+                ),
+                doing=f"looking up {self._shown} (not needed with the channel's id)",
+                repeatable=True,
+            )
+            for channel in _dicts(answer.get("channels")):
+                if channel.get("name") == self._shown.removeprefix("#"):
+                    self._channel_id = str(channel.get("id", ""))
+                    break
+            else:
+                cursor = _next_cursor(answer)
+                if not cursor:
+                    raise refusal("channel_not_found", doing=f"looking up {self._shown}")
+        return self._channel_id
+
+    def _client(self) -> AsyncWebClient:
+        if self._session is None:
+            # trust_env: aiohttp honours NO_PROXY, the SDK's own proxy setting does not.
+            self._session = aiohttp.ClientSession(timeout=self._timeout, trust_env=True)
+        client = AsyncWebClient(
+            token=self._token,
+            base_url=self._api_url,
+            session=self._session,
+            logger=_sdk_log,
+            # The default handler posts again when the connection drops: a second root message.
+            retry_handlers=[],
+        )
+        client.proxy = None
+        return client
+
+
+def retry_after_seconds(headers: Mapping[str, str]) -> float:
+    """Slack's Retry-After in seconds; half a minute when it is missing or not a number."""
+    value = next((v for k, v in headers.items() if k.lower() == "retry-after"), "")
+    try:
+        return max(1.0, float(value))
+    except ValueError:
+        return DEFAULT_RETRY_SECONDS
+
+
+def _unsure(text: str, repeatable: bool) -> NotifyError:
+    return NotifyUnavailable(text) if repeatable else OutcomeUnknown(text)
+
+
+def _kind(exc: BaseException) -> str:
+    return type(exc).__name__
+
+
+def _nonce(message: Mapping[str, object]) -> object:
+    metadata = _dict(message.get("metadata"))
+    if metadata.get("event_type") != EVENT_TYPE:
+        return None
+    return _dict(metadata.get("event_payload")).get("nonce")
+
+
+def _next_cursor(answer: Mapping[str, object]) -> str:
+    return str(_dict(answer.get("response_metadata")).get("next_cursor") or "")
+
+
+def _dict(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, dict) else {}
+
+
+def _dicts(value: object) -> list[Mapping[str, object]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
