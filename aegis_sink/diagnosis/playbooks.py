@@ -1,0 +1,151 @@
+"""Playbooks: what is known about failures of Kubernetes, as data an operator can read and extend."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import IntEnum
+from importlib.resources import as_file, files
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from aegis_sink.diagnosis.conditions import Condition
+    from aegis_sink.model import FixAction, Risk
+
+
+class PlaybookError(ValueError):
+    """A playbook that cannot be used. The text names file, line, path and reason of each fault."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class Weight(IntEnum):
+    """How much one true condition counts for or against a cause."""
+
+    WEAK = 1
+    MEDIUM = 2
+    STRONG = 3
+    EXCLUDES = 100
+    """Only against: the cause cannot be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """A condition, how much it counts, and (against a cause) why in words."""
+
+    condition: Condition
+    weight: Weight
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FixPlan:
+    """A fix with templates in it, to be rendered by `fixes.render`.
+
+    `target` is "subject", "object", or "Kind/name template".
+    """
+
+    title: str
+    action: FixAction
+    risk: Risk
+    target: str = "subject"
+    condition: Condition | None = None
+    parameters: Mapping[str, str] | None = None
+    patch: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One candidate.
+
+    `root_cause` are templates, best first: the first whose values are all known is used.
+    `part_of` names the wider cause this one narrows down: it needs evidence of its own, and
+    inherits the wider one's. `open` marks a cause which only restates the symptom: alone it gives
+    the verdict cannot_tell. `harmless` gives not_a_problem. `outranks` are causes which are
+    consequences of this one. `missing` is what would settle it.
+    """
+
+    id: str
+    title: str
+    root_cause: tuple[str, ...]
+    part_of: str = ""
+    open: bool = False
+    harmless: bool = False
+    certain: Condition | None = None
+    speaks_for: tuple[Weighed, ...] = ()
+    speaks_against: tuple[Weighed, ...] = ()
+    outranks: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    fixes: tuple[FixPlan, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A small case inside a playbook and the cause it must lead to; run by `check`."""
+
+    expect: str
+    kind: str = "Pod"
+    errors: tuple[str, ...] = ()
+    facts: tuple[Mapping[str, Mapping[str, object]], ...] = ()
+    verdict: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Playbook:
+    """One failure class: when it applies and which causes it knows."""
+
+    id: str
+    title: str
+    when: Condition
+    causes: tuple[Cause, ...]
+    examples: tuple[Example, ...]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Playbooks:
+    """All playbooks in use. `version` changes when any byte of them does."""
+
+    playbooks: tuple[Playbook, ...]
+    version: str
+
+    @classmethod
+    def load(cls, *folders: Path) -> Playbooks:
+        """The built-in playbooks and those of the folders; raises PlaybookError with every fault.
+
+        A playbook of a folder replaces the built-in one of the same id.
+        """
+        from aegis_sink.diagnosis.playbook_file import read_playbook, relation_problems
+
+        digest = hashlib.sha256()
+        found: dict[str, Playbook] = {}
+        problems: list[str] = []
+        with as_file(files("aegis_sink.diagnosis") / "playbooks") as builtin:
+            for folder in (builtin, *folders):
+                if not folder.is_dir():
+                    problems.append(f"{folder}: there is no such folder; create it or unset it")
+                    continue
+                for path in sorted(folder.glob("*.y*ml")):
+                    text = path.read_text(encoding="utf-8")
+                    digest.update(text.encode())
+                    try:
+                        playbook = read_playbook(text, source=path.name)
+                    except PlaybookError as error:
+                        problems.extend(error.problems)
+                    else:
+                        found[playbook.id] = playbook
+        playbooks = tuple(found.values())
+        problems.extend(relation_problems(playbooks))
+        if problems:
+            raise PlaybookError(tuple(problems))
+        return cls(playbooks, digest.hexdigest()[:16])
+
+    @property
+    def causes(self) -> Mapping[str, Cause]:
+        """Every cause by its id."""
+        return {c.id: c for p in self.playbooks for c in p.causes}
