@@ -176,7 +176,9 @@ def _rich_text(elements: Sequence[Json]) -> Json:
 
 
 def _section(elements: Sequence[Json]) -> Json:
-    return {"type": "rich_text_section", "elements": list(elements)}
+    """A paragraph; Slack refuses empty texts."""
+    shown = [element for element in elements if element.get("text") != ""]
+    return {"type": "rich_text_section", "elements": shown}
 
 
 def _text(text: str, *, bold: bool = False, italic: bool = False) -> Json:

@@ -97,7 +97,7 @@ def compose(incident: Incident, reason: NoticeReason, *, now: datetime) -> Messa
     """The message for an incident as it stands."""
     resolved = incident.state is State.RESOLVED
     symbol, word = ("✅", "RESOLVED") if resolved else _SEVERITY[incident.severity]
-    title = one_line(incident.title) or f"{incident.subject.kind} {incident.subject.name}"
+    title = one_line(incident.title or f"{incident.subject.kind} {incident.subject.name}")
     headline = f"{symbol} {word}: {clamp(title, 120)}"
     subject = clamp(one_line(f"{incident.subject.kind} {incident.subject.name}"), 200)
     parts = _resolved_parts(incident) if resolved else _open_parts(incident)

@@ -1,0 +1,228 @@
+"""What the message says: read aloud it must tell what, since when, why, how sure, what to do."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from aegis_sink.model import (
+    CheckStatus,
+    Diagnosis,
+    Evidence,
+    FixCheck,
+    Incident,
+    NoticeReason,
+    ObjectRef,
+    Severity,
+    State,
+    Verdict,
+)
+from aegis_sink.model.facts import LogFacts
+from aegis_sink.notify.message import Message, compose, evidence_line, objects_in_words
+from aegis_sink.notify.plain import plain_lines
+from aegis_sink.notify.thread import compose_reply
+from tests.fakes.notify_incidents import NOW
+
+
+def said(incident: Incident, reason: NoticeReason = NoticeReason.DIAGNOSED) -> str:
+    return "\n".join(plain_lines(compose(incident, reason, now=NOW), now=NOW, more="in the thread"))
+
+
+def with_diagnosis(incident: Incident, diagnosis: Diagnosis) -> Incident:
+    return replace(incident, diagnosis=diagnosis)
+
+
+def diagnosis_of(incident: Incident) -> Diagnosis:
+    assert incident.diagnosis is not None
+    return incident.diagnosis
+
+
+def test_a_diagnosed_incident_read_aloud(diagnosed: Incident) -> None:
+    assert said(diagnosed) == "\n".join(
+        [
+            "🛑 DOWN: api keeps being killed for memory",
+            "Deployment api · namespace shop · cluster prod-eu",
+            "Open · since 02:14 UTC (12 min) · 3 Pods",
+            "Why (certain): The Java heap (512Mi) is larger than the container's memory limit "
+            "(256Mi).",
+            "Proof",
+            "  • E2 Deployment shop/api spec: memory limit 256Mi, JAVA_TOOL_OPTIONS=-Xmx512m",
+            "  • E1 Pod shop/api-7d9c-0 status: container api: OOMKilled, exit code 137, "
+            "6 restarts",
+            "  • E4 rollout of Deployment shop/api: revision 7, 14 minutes ago: memory 1Gi → 256Mi",
+            "  … 1 more in the thread",
+            "Do this (low risk): Raise the memory limit of container api to 768Mi",
+            "    kubectl -n shop set resources deployment/api -c api --limits=memory=768Mi",
+            "  ✔ Checked: the API server accepts this (dry run, nothing was changed).",
+            "  … 1 more fix in the thread",
+            "Explained by llama3.2:latest in 14 s.",
+            "Open the incident: https://aegis.example/incidents/inc-1",
+        ]
+    )
+
+
+def test_a_found_incident_says_what_k8sgpt_said_and_that_there_is_no_diagnosis_yet(
+    found: Incident,
+) -> None:
+    text = said(found, NoticeReason.FIRST)
+    assert "New · since 02:14 UTC (12 min)" in text
+    assert "the last termination reason is OOMKilled" in text
+    assert "No diagnosis yet." in text
+
+
+def test_while_the_model_is_asked_the_message_says_so(found: Incident) -> None:
+    assert "Asking the model for the cause …" in said(replace(found, diagnosing=True))
+
+
+def test_a_model_that_did_not_answer_is_said_and_the_rest_is_there(diagnosed: Incident) -> None:
+    note = "the model did not answer: connection refused; this is from playbooks alone"
+    away = with_diagnosis(diagnosed, replace(diagnosis_of(diagnosed), model="", model_note=note))
+    text = said(away)
+    assert "The model did not answer: connection refused" in text
+    assert "Explained by" not in text
+    assert "Proof" in text
+    assert "kubectl" in text
+
+
+def test_without_a_cluster_the_message_says_what_could_not_be_read(found: Incident) -> None:
+    text = said(replace(found, missing=("no cluster is connected: set AEGIS_KUBERNETES",)))
+    assert "Could not be read\n  • no cluster is connected" in text
+
+
+def test_a_resolved_incident_says_how_long_and_gives_no_command(diagnosed: Incident) -> None:
+    at = NOW + timedelta(minutes=20)
+    text = said(replace(diagnosed, state=State.RESOLVED, resolved_at=at), NoticeReason.RESOLVED)
+    assert text.startswith("✅ RESOLVED: api keeps being killed")
+    assert "02:14 UTC – 02:46 UTC (32 min)" in text
+    assert "Why it was (certain): The Java heap" in text
+    assert "kubectl" not in text
+
+
+def test_what_resolved_before_it_was_diagnosed_says_so(found: Incident) -> None:
+    text = said(replace(found, state=State.RESOLVED, resolved_at=NOW), NoticeReason.RESOLVED)
+    assert "It went away before its cause was found." in text
+
+
+@pytest.mark.parametrize(
+    ("verdict", "label"),
+    [
+        (Verdict.CAUSE_FOUND, "Why (certain)"),
+        (Verdict.LIKELY, "Why, most likely (certain)"),
+        (Verdict.CANNOT_TELL, "Why: cannot tell yet"),
+        (Verdict.NOT_A_PROBLEM, "Not a problem (certain)"),
+    ],
+)
+def test_how_sure_is_said_in_words(diagnosed: Incident, verdict: Verdict, label: str) -> None:
+    assert label in said(
+        with_diagnosis(diagnosed, replace(diagnosis_of(diagnosed), verdict=verdict))
+    )
+
+
+def test_when_nobody_can_tell_the_errors_stay_in_sight(diagnosed: Incident) -> None:
+    lost = replace(diagnosis_of(diagnosed), verdict=Verdict.CANNOT_TELL, cites=(), fixes=())
+    text = said(with_diagnosis(diagnosed, replace(lost, missing=("the log of container api",))))
+    assert "K8sGPT says" in text
+    assert "What was found" in text
+    assert "Look at next\n  • the log of container api" in text
+
+
+def test_a_hypothesis_is_named_as_one(diagnosed: Incident) -> None:
+    guess = replace(diagnosis_of(diagnosed), hypothesis=True)
+    assert "The model's own idea" in said(with_diagnosis(diagnosed, guess))
+
+
+@pytest.mark.parametrize(
+    ("check", "words"),
+    [
+        (FixCheck(CheckStatus.ACCEPTED, ""), "✔ Checked: the API server accepts this"),
+        (FixCheck(CheckStatus.REFUSED, "quota exceeded"), "✘ Checked: the API server refuses"),
+        (
+            FixCheck(CheckStatus.NOT_CHECKED, "fix checks are off"),
+            "Not checked: fix checks are off.",
+        ),
+    ],
+)
+def test_the_check_of_a_fix_is_said(diagnosed: Incident, check: FixCheck, words: str) -> None:
+    fix = replace(diagnosis_of(diagnosed).fixes[0], check=check)
+    text = said(with_diagnosis(diagnosed, replace(diagnosis_of(diagnosed), fixes=(fix,))))
+    assert words in text
+
+
+def test_a_command_with_placeholders_says_to_fill_them_in(diagnosed: Incident) -> None:
+    fix = replace(
+        diagnosis_of(diagnosed).fixes[0],
+        command="kubectl set image deploy/api api=<image>",
+        runnable=False,
+    )
+    text = said(with_diagnosis(diagnosed, replace(diagnosis_of(diagnosed), fixes=(fix,))))
+    assert "Fill in the parts in <…> first." in text
+
+
+def test_states_and_severities_differ_in_shape_and_word(found: Incident) -> None:
+    heads = [compose(replace(found, severity=s), NoticeReason.FIRST, now=NOW) for s in Severity]
+    heads.append(compose(replace(found, state=State.RESOLVED), NoticeReason.RESOLVED, now=NOW))
+    symbols, words = zip(*(m.headline.split(":")[0].split(" ", 1) for m in heads), strict=True)
+    assert len(set(symbols)) == len(set(words)) == len(heads)
+
+
+@pytest.mark.parametrize(
+    ("reason", "status"),
+    [
+        (NoticeReason.FIRST, "New"),
+        (NoticeReason.REPEAT, "Still broken"),
+        (NoticeReason.REOPENED, "Back again"),
+        (NoticeReason.NEW_OBJECTS, "Spreading"),
+        (NoticeReason.CHANGED, "Changed"),
+    ],
+)
+def test_the_reason_for_telling_is_named(
+    found: Incident, reason: NoticeReason, status: str
+) -> None:
+    assert compose(found, reason, now=NOW).status == status
+
+
+def test_who_acknowledged_is_named(found: Incident) -> None:
+    taken = replace(found, state=State.ACKNOWLEDGED, acknowledged_by="ada")
+    assert compose(taken, NoticeReason.REPEAT, now=NOW).status == "Acknowledged by ada"
+
+
+def test_the_notification_text_is_one_short_line(diagnosed: Incident) -> None:
+    summary = compose(diagnosed, NoticeReason.DIAGNOSED, now=NOW).summary
+    assert "\n" not in summary
+    assert summary.startswith("🛑 DOWN: api keeps being killed for memory")
+    assert "Why (certain)" in summary
+    assert len(summary) <= 600
+
+
+def test_objects_are_counted_by_kind(found: Incident) -> None:
+    objects = (*found.objects, ObjectRef("Ingress", "web", "shop"), found.subject)
+    assert objects_in_words(replace(found, objects=objects)) == "3 Pods, 1 Ingress"
+    assert objects_in_words(replace(found, objects=(found.subject,))) == ""
+
+
+def test_a_log_is_quoted_by_its_last_error() -> None:
+    facts = LogFacts(container="api", previous=True, empty=False, error_lines=("first", "the last"))
+    log = Evidence("E1", "previous log of container api", "line\n" * 50, NOW, facts=facts)
+    assert evidence_line(log) == "E1 previous log of container api: the last"
+
+
+def test_a_cluster_scoped_subject_has_no_namespace(found: Incident) -> None:
+    node = replace(found, subject=ObjectRef("Node", "worker-1"), objects=())
+    assert compose(node, NoticeReason.FIRST, now=NOW).place == "cluster prod-eu"
+
+
+def test_the_thread_of_a_spreading_incident_names_the_objects(found: Incident) -> None:
+    (part,) = compose_reply(found, NoticeReason.NEW_OBJECTS, now=NOW)
+    assert "now 3 objects" in part.label
+    assert "Pod shop/api-7d9c-1" in part.lines
+
+
+def test_the_thread_of_a_repeat_says_that_nobody_took_it(found: Incident, now: datetime) -> None:
+    (part,) = compose_reply(found, NoticeReason.REPEAT, now=now)
+    assert part.label == "⏰ Still broken after 12 min"
+    assert part.text == "Nobody has acknowledged it."
+
+
+def test_links_are_only_our_own(found: Incident) -> None:
+    message: Message = compose(replace(found, url=""), NoticeReason.FIRST, now=NOW)
+    assert message.links == ()

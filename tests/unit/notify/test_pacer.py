@@ -1,0 +1,70 @@
+"""One message a second, on a clock the test holds."""
+
+import pytest
+
+from aegis_sink.notify.errors import NotifyUnavailable
+from aegis_sink.notify.pacer import Pacer
+
+
+class Clock:
+    """Seconds that pass only when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def pacer(clock: Clock) -> Pacer:
+    return Pacer(clock=clock, sleep=clock.sleep)
+
+
+async def test_messages_leave_a_second_apart(clock: Clock, pacer: Pacer) -> None:
+    left = []
+    for _ in range(4):
+        await pacer.turn()
+        left.append(clock.now)
+    assert left == [100, 101, 102, 103]
+
+
+async def test_a_message_after_a_pause_does_not_wait(clock: Clock, pacer: Pacer) -> None:
+    await pacer.turn()
+    clock.now += 60
+    await pacer.turn()
+    assert clock.now == 160
+
+
+async def test_retry_after_is_obeyed(clock: Clock, pacer: Pacer) -> None:
+    pacer.hold(20)
+    await pacer.turn()
+    assert clock.now == 120
+
+
+async def test_a_long_wait_is_given_back_to_the_caller(clock: Clock, pacer: Pacer) -> None:
+    pacer.hold(300)
+    with pytest.raises(NotifyUnavailable) as caught:
+        await pacer.turn()
+    assert caught.value.retry_after == 300
+    assert clock.now == 100
+
+
+async def test_a_message_that_queued_while_slack_said_wait_does_not_go(clock: Clock) -> None:
+    async def sleep(seconds: float) -> None:
+        clock.now += seconds
+        queueing.hold(9)
+
+    queueing = Pacer(clock=clock, sleep=sleep)
+    await queueing.turn()
+    with pytest.raises(NotifyUnavailable) as caught:
+        await queueing.turn()
+    assert caught.value.retry_after == 9
