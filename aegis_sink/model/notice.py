@@ -27,9 +27,18 @@ class Posted:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One telling. `at` is UTC; `channel` and `ts` are Slack's, or the notifier's name and ""."""
+    """One telling. `at` is UTC; `channel` and `ts` are Slack's, or the notifier's name and "".
+
+    The other fields are what was told, to see later what is new (`triage.tell.what_is_told` fills
+    them): how many names the objects have, keys of diagnosis and failure class, the severity.
+    None means that it is not known.
+    """
 
     reason: NoticeReason
     at: datetime
     channel: str = ""
     ts: str = ""
+    objects: int | None = None
+    diagnosis: str | None = None
+    failure_class: str | None = None
+    severity: str | None = None

@@ -1,0 +1,150 @@
+"""Should this be told now? One pure function with a named reason, and words for why or why not.
+
+It reads what was told before (the notices), and state, diagnosis, objects and times of the
+incident; nothing else decides, so that `aegis-sink why` can show each decision.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from aegis_sink.model import Incident, Notice, NoticeReason, Posted, Severity, State
+from aegis_sink.triage.subject import stem
+
+_WORST_FIRST = (Severity.DOWN, Severity.DEGRADED, Severity.RISK, Severity.HINT)
+_KEY_CHARACTERS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class TellRules:
+    """How long to wait: before the first telling, between later ones, before a reminder."""
+
+    group_wait: timedelta
+    repeat_interval: timedelta
+    group_interval: timedelta = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Tell for `reason`, or do not (None). `because` is for people. `wait_until` is when to ask
+    again although nothing happened, None when only something new can change the answer."""
+
+    reason: NoticeReason | None
+    because: str
+    wait_until: datetime | None = None
+
+
+def decide(incident: Incident, *, now: datetime, rules: TellRules, muted: str = "") -> Decision:
+    """What to tell of an incident at `now`.
+
+    `muted` says in words what mutes it (a parent incident); "" when nothing does. A muted
+    incident that had been told is still told to be resolved.
+    """
+    if incident.state is State.RESOLVED:
+        return _resolved(incident)
+    if incident.state is State.SILENCED:
+        return Decision(None, "muted: it is silenced")
+    if muted:
+        return Decision(None, f"muted: {muted}")
+    if not incident.notices:
+        return _first(incident, now, rules)
+    last = incident.notices[-1]
+    if last.reason is NoticeReason.RESOLVED:
+        return Decision(NoticeReason.REOPENED, "it is back after it was told to be resolved")
+    return _again(incident, last, now, rules)
+
+
+def what_is_told(
+    incident: Incident, reason: NoticeReason, *, at: datetime, posted: Posted
+) -> Notice:
+    """The notice to keep for a telling of `incident` as it stands."""
+    return Notice(
+        reason,
+        at,
+        posted.channel,
+        posted.ts,
+        objects=_names(incident),
+        diagnosis=_diagnosis_key(incident),
+        failure_class=_key(incident.failure_class),
+        severity=incident.severity,
+    )
+
+
+def _resolved(incident: Incident) -> Decision:
+    if not incident.notices:
+        return Decision(None, "it was over before anything was told")
+    if incident.notices[-1].reason is NoticeReason.RESOLVED:
+        return Decision(None, "its end was told")
+    return Decision(NoticeReason.RESOLVED, "it is over, and nobody was told yet")
+
+
+def _first(incident: Incident, now: datetime, rules: TellRules) -> Decision:
+    if incident.severity is Severity.HINT:
+        return Decision(None, "muted: a hint, told in the daily digest")
+    due = incident.first_seen + rules.group_wait
+    if now < due:
+        return Decision(None, "waits for more findings of the same problem", due)
+    return Decision(NoticeReason.FIRST, "nobody was told of it yet")
+
+
+def _again(incident: Incident, last: Notice, now: datetime, rules: TellRules) -> Decision:
+    """It was told before: is there something new, or has it been silent for long?"""
+    if last.severity in _WORST_FIRST[_WORST_FIRST.index(incident.severity) + 1 :]:
+        because = f"it was {last.severity} and is {incident.severity}"
+        return Decision(NoticeReason.CHANGED, because)
+    if _diagnosis_is_new(incident, last):
+        return Decision(NoticeReason.DIAGNOSED, "the diagnosis came after the last telling")
+    settled = last.at + rules.group_interval
+    news = _news(incident, last)
+    if news is not None:
+        reason, because = news
+        if now >= settled:
+            return Decision(reason, because)
+        return Decision(None, f"{because}; waits because it was told just now", settled)
+    if incident.state is State.ACKNOWLEDGED:
+        return Decision(None, "muted: it is acknowledged, so it is not repeated")
+    due = last.at + rules.repeat_interval
+    if now >= due:
+        return Decision(NoticeReason.REPEAT, "it is still there, and the repeat interval is over")
+    return Decision(None, "it was told and nothing is new", due)
+
+
+def _news(incident: Incident, last: Notice) -> tuple[NoticeReason, str] | None:
+    if last.failure_class is not None and last.failure_class != _key(incident.failure_class):
+        return NoticeReason.CHANGED, "it fails in another way than was told"
+    names = _names(incident)
+    if last.objects is not None and names > last.objects:
+        return NoticeReason.NEW_OBJECTS, f"{names - last.objects} more objects show it"
+    return None
+
+
+def _diagnosis_is_new(incident: Incident, last: Notice) -> bool:
+    if incident.diagnosis is None or incident.diagnosing:
+        return False
+    for notice in reversed(incident.notices):
+        if notice.reason is NoticeReason.DIAGNOSED:
+            return False
+        if notice.reason in (NoticeReason.FIRST, NoticeReason.REOPENED, NoticeReason.CHANGED):
+            break
+    return last.diagnosis != _diagnosis_key(incident)
+
+
+def _diagnosis_key(incident: Incident) -> str:
+    """Changes with what a diagnosis says, not with who says it or how long it took."""
+    diagnosis = incident.diagnosis
+    if diagnosis is None:
+        return ""
+    return _key(
+        "\0".join(
+            (diagnosis.verdict, diagnosis.cause_id, diagnosis.root_cause, diagnosis.explanation)
+        )
+    )
+
+
+def _names(incident: Incident) -> int:
+    """How many names the objects have, where pods that replace one another share one."""
+    return len({(ref.resource_kind, ref.namespace, stem(ref)) for ref in incident.objects})
+
+
+def _key(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:_KEY_CHARACTERS]
