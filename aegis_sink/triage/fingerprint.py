@@ -119,7 +119,7 @@ def _node_condition(found: re.Match[str]) -> str:
 
 
 _IMAGE = re.compile(
-    r"(?:image|reference) \"(?P<image>[^\"]{1,500})\""
+    r"(?:image|reference) \"(?P<image>[^\"\s]{1,500})\""
     r"|(?:manifest|access denied) for (?P<bare>[^\s,]{1,500})"
 )
 _DIGEST = re.compile(r"sha(?:256|512):[0-9a-f]{32,128}")
