@@ -1,0 +1,58 @@
+"""Text from outside, made safe to keep: it can always be stored and encoded, and pings nobody."""
+
+import re
+
+DETAILS_LIMIT = 16 * 1024
+ERROR_LIMIT = 8 * 1024
+ERRORS_LIMIT = 200
+NAME_LIMIT = 512
+
+# Control characters but newline and tab, zero-width and bidirectional marks, and lone surrogates,
+# which neither UTF-8 nor a database takes.
+_UNWANTED = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
+_LINE_ENDS = re.compile("\r\n|[\u2028\u2029\r]")
+_THINK = re.compile(r"<(/?)think(?:ing)?\b[^<>]{0,100}>", re.IGNORECASE)
+_CONTROL_SEQUENCE = re.compile(r"<([!@#][^<>\n]{1,200})>")
+_BROADCAST = re.compile(r"@(here|channel|everyone|all)\b", re.IGNORECASE)
+
+
+def clean(text: str, limit: int) -> str:
+    """`text` without characters that nobody should see, cut at `limit` with a note."""
+    text = _LINE_ENDS.sub("\n", text)
+    text = _UNWANTED.sub("", text)
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit]}… cut {len(text) - limit} characters"
+
+
+def clean_details(text: str) -> str:
+    """K8sGPT's model text: thoughts removed, mentions as `[!channel]` and `(at)here`, clamped."""
+    if not text:
+        return ""
+    text = _without_thoughts(text)
+    text = _UNWANTED.sub("", _LINE_ENDS.sub("\n", text))
+    text = _CONTROL_SEQUENCE.sub(r"[\1]", text)
+    text = _BROADCAST.sub(r"(at)\1", text)
+    return clean(text.strip(), DETAILS_LIMIT)
+
+
+def _without_thoughts(text: str) -> str:
+    """Without `<think>…</think>`, nested, unclosed, or with only its end (some servers eat the
+    start)."""
+    if "<" not in text:
+        return text
+    kept: list[str] = []
+    depth, position = 0, 0
+    for tag in _THINK.finditer(text):
+        closing = bool(tag[1])
+        if closing and depth == 0:
+            kept.clear()
+        elif depth == 0:
+            kept.append(text[position : tag.start()])
+        depth = max(0, depth - 1) if closing else depth + 1
+        position = tag.end()
+    if depth == 0:
+        kept.append(text[position:])
+    return "".join(kept)

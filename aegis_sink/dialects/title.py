@@ -1,0 +1,88 @@
+"""The title of the operator's bodies, and the names in it (facts/k8sgpt.md §1.7, §2.4).
+
+    TITLE := ">*" [ "[" CR "] " ] "K8sGPT analysis of the " KIND " " NAME "*"
+
+KIND may hold anything, also spaces; NAME holds none, so the last space divides them. String
+operations instead of one regular expression: nothing here can be made slow.
+"""
+
+import re
+from dataclasses import dataclass
+
+from aegis_sink.dialects.text import NAME_LIMIT, clean
+from aegis_sink.model import ObjectRef
+
+PHRASE = "K8sGPT analysis of the "
+GRAMMAR = ">*[CR] K8sGPT analysis of the KIND NAME*"
+TITLE_LIMIT = 2048
+
+_CR = re.compile(r"\[([A-Za-z0-9](?:[-A-Za-z0-9._]{0,251}[A-Za-z0-9])?)\]")
+_NAME = re.compile(r"/?[A-Za-z0-9][-A-Za-z0-9._:/]{0,510}")
+
+
+@dataclass(frozen=True, slots=True)
+class Title:
+    """What a title says. `k8sgpt` is "" for operators before v0.0.22."""
+
+    k8sgpt: str
+    object: ObjectRef
+    container: str
+
+
+def parse_title(text: str) -> Title | None:
+    """The title's parts, or None when it is none."""
+    prefix, found, rest = text[:TITLE_LIMIT].partition(PHRASE)
+    if not found:
+        return None
+    prefix = prefix.strip().lstrip(">").strip().lstrip("*").strip()
+    k8sgpt = ""
+    if prefix:
+        match = _CR.fullmatch(prefix)
+        if match is None:
+            return None
+        k8sgpt = match[1]
+    named = _kind_and_name(rest)
+    if named is None:
+        return None
+    kind, name = named
+    ref, container = split_name(kind, name)
+    return Title(k8sgpt, ref, container)
+
+
+def split_name(kind: str, name: str) -> tuple[ObjectRef, str]:
+    """A K8sGPT name → (object, container).
+
+    One leading "/" or no "/": cluster-scoped. OperatorGroup: the name *is* the namespace; K8sGPT
+    does not say which of its groups is meant. "ns/pod/container" comes from the Log analyzer.
+    """
+    if name.startswith("/"):
+        return ObjectRef(kind, name[1:]), ""
+    namespace, slash, rest = name.partition("/")
+    if not slash:
+        return ObjectRef(kind, name, name if kind == "OperatorGroup" else ""), ""
+    pod, slash, container = rest.partition("/")
+    if slash and kind == "Pod":
+        return ObjectRef(kind, pod, namespace), container
+    return ObjectRef(kind, rest, namespace), ""
+
+
+def _kind_and_name(rest: str) -> tuple[str, str] | None:
+    line = rest.partition("\n")[0].rstrip()
+    if line.endswith("*"):
+        line = line[:-1].rstrip()
+    elif "*" in line:
+        line = line.partition("*")[0].rstrip()  # a fork writes labels and images behind the title
+    kind, _, name = line.rpartition(" ")
+    if not _is_name(name):
+        # A fork writes them into the title: the one word that is namespace/name says where.
+        words = line.split(" ")
+        places = [n for n, word in enumerate(words) if n and "/" in word and _is_name(word)]
+        if len(places) != 1:
+            return None
+        kind, name = " ".join(words[: places[0]]), words[places[0]]
+    kind = clean(kind, NAME_LIMIT).strip()
+    return (kind, name) if kind else None
+
+
+def _is_name(word: str) -> bool:
+    return _NAME.fullmatch(word) is not None and not word.endswith("/") and "//" not in word
