@@ -6,6 +6,7 @@ because what is not known is what a person has to look at next.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
@@ -13,8 +14,6 @@ from typing import TYPE_CHECKING, TypeAlias
 from aegis_sink.diagnosis.quantities import parse_quantity
 
 if TYPE_CHECKING:
-    import re
-
     from aegis_sink.diagnosis.observations import View
 
 Value: TypeAlias = "str | int | bool | tuple[str, ...] | Mapping[str, str] | None"
@@ -56,6 +55,7 @@ class FieldIs:
     contains: str = ""
     above: Threshold | None = None
     below: Threshold | None = None
+    absent_from: str = ""
     known: bool | None = None
     empty: bool | None = None
 
@@ -91,7 +91,7 @@ class AnyOf:
 
 @dataclass(frozen=True, slots=True)
 class NoneOf:
-    """Not one of them."""
+    """Not one of them is known to hold: what is not known does not stand in the way."""
 
     parts: tuple[Condition, ...]
 
@@ -114,7 +114,7 @@ def holds(condition: Condition, view: View) -> Held:
             return _any([holds(part, view) for part in parts])
         case NoneOf(parts):
             held = _any([holds(part, view) for part in parts])
-            return Held(None if held.truth is None else not held.truth, held.cites)
+            return Held(not held.truth, held.cites)
 
 
 def topics_of(condition: Condition) -> frozenset[str]:
@@ -127,7 +127,8 @@ def fields_of(condition: Condition) -> frozenset[str]:
     match condition:
         case FieldIs():
             others = [t.field for t in (condition.above, condition.below) if t and t.field]
-            return frozenset([condition.field, *others])
+            absent = [condition.absent_from] if condition.absent_from else []
+            return frozenset([condition.field, *others, *absent])
         case Says():
             return frozenset(place for place in condition.places if place != "errors")
         case LogSays():
@@ -137,10 +138,13 @@ def fields_of(condition: Condition) -> frozenset[str]:
 
 
 def _field(condition: FieldIs, view: View) -> Held:
-    return _decide(
+    held = _decide(
         (identity, _compare(condition, value, view))
         for identity, value in view.values(condition.field)
     )
+    if condition.known is False and held.truth is None:
+        return Held(True)  # nothing speaks of the topic at all
+    return held
 
 
 def _says(condition: Says, view: View) -> Held:
@@ -217,7 +221,20 @@ def _compare(condition: FieldIs, value: Value, view: View) -> Held:
         return Held(_contains(value, condition.contains))
     if condition.matches is not None:
         return _match(condition.matches, value)
+    if condition.absent_from:
+        return _absent(value, condition.absent_from, view)
     return _number(condition, value, view)
+
+
+def _absent(value: Value, other: str, view: View) -> Held:
+    """Is an item of the value a word of no item of the other field? Unknown while one is empty."""
+    there = [text for _, v in view.values(other) if v is not None for text in _texts(v)]
+    items = _texts(value) if value is not None else ()
+    if not there or not items:
+        return UNKNOWN
+    return Held(
+        any(not any(re.search(rf"\b{re.escape(i)}\b", text) for text in there) for i in items)
+    )
 
 
 def _is_filled(value: Value) -> bool:

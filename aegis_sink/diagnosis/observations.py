@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from aegis_sink.diagnosis.case import Case
     from aegis_sink.diagnosis.conditions import Value
-    from aegis_sink.model import Evidence, ObjectRef
+    from aegis_sink.model import ObjectRef
 
 FOCUSED = frozenset(
     {
@@ -68,17 +68,19 @@ class View:
         """The instances of a topic: the one in focus, else all of them."""
         if topic in self.focus:
             return (self.focus[topic],)
-        return tuple(i for i in self.instances if i.facts.topic == topic)
+        found = tuple(i for i in self.instances if i.facts.topic == topic)
+        if topic == "log":
+            focus = self.focus.get("container")
+            return tuple(i for i in found if _same_container(i, focus))
+        return found
 
     def log_lines(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         """(evidence id, lines) of each log of the container in focus, or of all containers."""
-        focus = self.focus.get("container")
         for instance in self.of("log"):
             facts = instance.facts
-            if not isinstance(facts, LogFacts) or not _same_container(facts, instance, focus):
-                continue
-            lines = tuple(instance.text.splitlines()[-LOG_LINES_READ:])
-            yield instance.evidence, (*facts.error_lines, facts.last_line, *lines)
+            if isinstance(facts, LogFacts):
+                lines = tuple(instance.text.splitlines()[-LOG_LINES_READ:])
+                yield instance.evidence, (*facts.error_lines, facts.last_line, *lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +130,10 @@ def _named_first(seen: tuple[Instance, ...], case: Case) -> tuple[Instance, ...]
     )
 
 
-def _same_container(facts: LogFacts, log: Instance, focus: Instance | None) -> bool:
+def _same_container(log: Instance, focus: Instance | None) -> bool:
     if focus is None or not isinstance(focus.facts, ContainerFacts):
         return True
-    if focus.facts.name and facts.container != focus.facts.name:
+    facts = log.facts
+    if focus.facts.name and isinstance(facts, LogFacts) and facts.container != focus.facts.name:
         return False
     return log.object is None or focus.object is None or log.object == focus.object
-
-
-def evidence_by_id(evidence: tuple[Evidence, ...]) -> Mapping[str, Evidence]:
-    """For lookups by citation."""
-    return {e.id: e for e in evidence}

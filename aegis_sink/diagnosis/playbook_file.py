@@ -207,6 +207,7 @@ def _condition(raw: Mapping[str, Any]) -> Condition:
         contains=raw.get("contains", ""),
         above=_threshold(raw.get("above")),
         below=_threshold(raw.get("below")),
+        absent_from=raw.get("absent_from", ""),
         known=raw.get("known"),
         empty=raw.get("empty"),
     )

@@ -18,6 +18,7 @@ from aegis_sink.model.facts import (
     Facts,
     IngressFacts,
     JobFacts,
+    LogFacts,
     NodeFacts,
     PodFacts,
     RouteFacts,
@@ -39,6 +40,18 @@ def stated_facts(findings: Iterable[Finding]) -> tuple[Facts, ...]:
     """Facts stated by the error texts of the findings, in their order, each once."""
     stated: list[Facts] = []
     for finding in findings:
+        if finding.container and finding.errors:
+            # Only the Log analyzer names a container in the finding; its texts are log lines.
+            stated.append(
+                LogFacts(
+                    container=finding.container,
+                    previous=finding.errors[0].startswith("previous container logs"),
+                    empty=False,
+                    last_line=finding.errors[-1],
+                    error_lines=finding.errors,
+                )
+            )
+            continue
         for text in finding.errors:
             stated.extend(f for f in _read(text, finding) if f not in stated)
     return tuple(stated)
