@@ -51,7 +51,9 @@ class ApiGate:
     def hint(self) -> str:
         """What a person who was refused should do."""
         if self._token is None and self._closed:
-            return "no API token is configured: set AEGIS_API_TOKEN, then send Authorization: Bearer"
+            return (
+                "no API token is configured: set AEGIS_API_TOKEN, then send Authorization: Bearer"
+            )
         return "send the API token as Authorization: Bearer TOKEN"
 
     def admits(self, authorization: bytes) -> bool:
@@ -61,9 +63,7 @@ class ApiGate:
         given = _bearer(authorization)
         return given is not None and hmac.compare_digest(_digest(given), self._token)
 
-    def admits_finding(
-        self, authorization: bytes, headers: Mapping[str, str], body: bytes
-    ) -> bool:
+    def admits_finding(self, authorization: bytes, headers: Mapping[str, str], body: bytes) -> bool:
         """Like `admits`; with signing secrets, a signature of the last five minutes does too.
 
         With signing secrets and no token, only a signature does.

@@ -2,19 +2,20 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from aegis_sink.dialects.errors import DialectError, InvalidBody, NotReadable
 from aegis_sink.dialects.table import read
 from aegis_sink.intake.authentication import ApiGate
 from aegis_sink.intake.body import (
+    MAX_BODY_BYTES,
     BodyTooLarge,
     BodyTooSlow,
     ClientGone,
-    MAX_BODY_BYTES,
     read_body,
 )
 from aegis_sink.intake.problem import problem
@@ -34,15 +35,26 @@ Describe = Callable[[str, float], Awaitable[dict[str, object]]]
 """(incident id, seconds to wait for its diagnosis) → what the answer says of it."""
 
 
-def findings(accept: Accept, describe: Describe, gate: ApiGate, *, cluster: str) -> ASGIApp:
-    """The ASGI app behind the route."""
+@dataclass(frozen=True, slots=True)
+class FindingsDoor:
+    """The ASGI app behind the route. `count` hears of each outcome, for the metrics."""
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        response = await _respond(Request(scope, receive), receive)
-        if response is not None:
+    accept: Accept
+    describe: Describe
+    gate: ApiGate
+    cluster: str
+    count: Callable[[str, str], None]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        response = await self._respond(Request(scope, receive), receive)
+        if response is None:
+            self.count(DOOR, "client_gone")
+        else:
+            self.count(DOOR, str(response.status_code))
             await response(scope, receive, send)
 
-    async def _respond(request: Request, receive: Receive) -> Response | None:
+    async def _respond(self, request: Request, receive: Receive) -> Response | None:
         if request.method != "POST":
             return problem(405, "only POST", headers={"allow": "POST"})
         try:
@@ -54,8 +66,8 @@ def findings(accept: Accept, describe: Describe, gate: ApiGate, *, cluster: str)
         except ClientGone:
             return None
         authorization = request.headers.get("authorization", "").encode()
-        if not gate.admits_finding(authorization, request.headers, body):
-            return problem(401, gate.hint, headers={"www-authenticate": "Bearer"})
+        if not self.gate.admits_finding(authorization, request.headers, body):
+            return problem(401, self.gate.hint, headers={"www-authenticate": "Bearer"})
         media = request.headers.get("content-type", "").split(";")[0].strip().lower()
         if media not in JSON_TYPES | YAML_TYPES:
             return problem(
@@ -69,8 +81,8 @@ def findings(accept: Accept, describe: Describe, gate: ApiGate, *, cluster: str)
         except ValueError as error:
             return problem(400, str(error))
         try:
-            recognised = read(body, cluster=cluster, yaml=media in YAML_TYPES)
-            receipt = await accept(body, recognised, door=DOOR, force=force)
+            recognised = read(body, cluster=self.cluster, yaml=media in YAML_TYPES)
+            receipt = await self.accept(body, recognised, door=DOOR, force=force)
         except NotReadable as error:
             return problem(400, str(error))
         except InvalidBody as error:
@@ -85,17 +97,15 @@ def findings(accept: Accept, describe: Describe, gate: ApiGate, *, cluster: str)
                 f"nothing was stored: {error}",
                 headers={"retry-after": str(error.retry_after)},
             )
-        return JSONResponse({"incidents": await _described(receipt, wait)})
+        return JSONResponse({"incidents": await self._described(receipt, wait)})
 
-    async def _described(receipt: Receipt, wait: float) -> list[dict[str, object]]:
+    async def _described(self, receipt: Receipt, wait: float) -> list[dict[str, object]]:
         created = {item.incident_id: item.created for item in reversed(receipt.items)}
         created |= {item.incident_id: True for item in receipt.items if item.created}
         return [
-            {**await describe(incident_id, wait), "created": created[incident_id]}
+            {**await self.describe(incident_id, wait), "created": created[incident_id]}
             for incident_id in dict.fromkeys(item.incident_id for item in receipt.items)
         ]
-
-    return app
 
 
 _CLOSE = {"connection": "close"}

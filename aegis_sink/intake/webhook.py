@@ -8,17 +8,19 @@ without a body and count its 200 as success (§1.4).
 
 import json
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from aegis_sink.dialects.errors import DialectError
 from aegis_sink.dialects.table import read
 from aegis_sink.intake.authentication import WebhookGate
 from aegis_sink.intake.body import (
+    MAX_BODY_BYTES,
     BodyTooLarge,
     BodyTooSlow,
     ClientGone,
-    MAX_BODY_BYTES,
     header,
     read_body,
 )
@@ -29,20 +31,27 @@ log = logging.getLogger(__name__)
 DOOR = "webhook"
 
 
-def webhook(
-    accept: Accept, quarantine: Quarantine, gate: WebhookGate, *, cluster: str
-) -> ASGIApp:
-    """The ASGI app behind both routes."""
+@dataclass(frozen=True, slots=True)
+class WebhookDoor:
+    """The ASGI app behind both routes. `count` hears of each outcome, for the metrics."""
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    accept: Accept
+    quarantine: Quarantine
+    gate: WebhookGate
+    cluster: str
+    count: Callable[[str, str], None]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
         if scope["method"] != "POST":
             await _answer(
                 send, 405, {"error": "only POST; K8sGPT's sink posts here"}, (b"allow", b"POST")
             )
             return
         token = scope.get("path_params", {}).get("token", "")
-        if not gate.admits(token, header(scope, b"authorization")):
+        if not self.gate.admits(token, header(scope, b"authorization")):
             log.warning("refused a webhook post: wrong or missing token")
+            self.count(DOOR, "refused")
             await _answer(
                 send,
                 401,
@@ -56,18 +65,20 @@ def webhook(
         try:
             body = await read_body(scope, receive)
         except BodyTooLarge:
-            await _answer(
-                send, 413, {"error": f"the body is over {MAX_BODY_BYTES} bytes"}, _CLOSE
-            )
+            self.count(DOOR, "too_large")
+            await _answer(send, 413, {"error": f"the body is over {MAX_BODY_BYTES} bytes"}, _CLOSE)
             return
         except BodyTooSlow:
+            self.count(DOOR, "too_slow")
             await _answer(send, 408, {"error": "the body did not arrive in time"}, _CLOSE)
             return
         except ClientGone:
+            self.count(DOOR, "client_gone")
             return
         try:
-            receipt = await _receive(body)
+            receipt = await self._receive(body)
         except CannotStore as error:
+            self.count(DOOR, "not_stored")
             await _answer(
                 send,
                 503,
@@ -75,17 +86,16 @@ def webhook(
                 (b"retry-after", str(error.retry_after).encode()),
             )
             return
+        self.count(DOOR, receipt.status)
         await _answer(send, 200, {"status": receipt.status, "id": receipt.id})
 
-    async def _receive(body: bytes) -> Receipt:
+    async def _receive(self, body: bytes) -> Receipt:
         try:
-            recognised = read(body, cluster=cluster)
+            recognised = read(body, cluster=self.cluster)
         except DialectError as error:
             log.warning("quarantined a webhook body of %d bytes: %s", len(body), error)
-            return await quarantine(body, str(error), door=DOOR)
-        return await accept(body, recognised, door=DOOR)
-
-    return app
+            return await self.quarantine(body, str(error), door=DOOR)
+        return await self.accept(body, recognised, door=DOOR)
 
 
 _CLOSE = (b"connection", b"close")

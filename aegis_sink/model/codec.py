@@ -136,6 +136,7 @@ def incident_summary(incident: Incident) -> Json:
         "last_seen": rfc3339(incident.last_seen),
         "resolved_at": rfc3339(incident.resolved_at) if incident.resolved_at else None,
         "acknowledged_by": incident.acknowledged_by,
+        "superseded_by": incident.superseded_by,
         "diagnosing": incident.diagnosing,
     }
 

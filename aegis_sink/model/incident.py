@@ -42,7 +42,7 @@ class Incident:
     """One problem: a subject (the owner a person acts on) and the objects that show it.
 
     All times are UTC. `errors` and `details` are redacted. `missing` is what the collectors could
-    not read. `diagnosis` is None until there is one. `diagnosing` is true while a model is asked.
+    not read. `superseded_by` is the id of the incident a person replayed it as. `diagnosis` is None until there is one. `diagnosing` is true while a model is asked.
     """
 
     id: str
@@ -62,6 +62,7 @@ class Incident:
     details: str = ""
     url: str = ""
     acknowledged_by: str = ""
+    superseded_by: str = ""
     diagnosing: bool = False
     diagnosis: Diagnosis | None = None
     evidence: tuple[Evidence, ...] = ()

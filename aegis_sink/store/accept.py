@@ -124,7 +124,9 @@ def _present(
     if created:
         if before is not None:
             rows.note(before.incident_id, now, "superseded", f"replayed as {sighting.blank.id}")
-            rows.superseded.append({"superseded_id": before.incident_id, "at": now})
+            rows.superseded.append(
+                {"superseded_id": before.incident_id, "at": now, "by": sighting.blank.id}
+            )
             rows.enqueue(before.incident_id, jobs.TELL, now)
         incident_id = sighting.blank.id
         known[sighting.key] = _Known(incident_id, State.OPEN)
@@ -273,6 +275,7 @@ _SUPERSEDE = (
     .values(
         state=State.RESOLVED,
         resolved_at=bindparam("at", type_=tables.UtcTime()),
+        superseded_by=bindparam("by"),
         diagnosing=False,
     )
 )

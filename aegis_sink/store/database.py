@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy import Connection as Connection  # what the functions handed to write() get
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from aegis_sink.store.errors import StoreBusy, StoreUnavailable, StoreUnusable
@@ -191,14 +192,16 @@ class Database:
                 self._commit(batch)
                 _answer(batch)
 
+    def _writing(self) -> Connection:
+        return self.engine.connect().execution_options(aegis_write=True)
+
     def _commit(self, batch: list[_Pending]) -> None:
         try:
-            with self.engine.connect().execution_options(aegis_write=True) as connection:
-                with connection.begin():
-                    _run_bulks(connection, [item for item in batch if isinstance(item, _BulkItem)])
-                    for item in batch:
-                        if isinstance(item, _Write):
-                            _attempt(connection, item, item.run)
+            with self._writing() as connection, connection.begin():
+                _run_bulks(connection, [item for item in batch if isinstance(item, _BulkItem)])
+                for item in batch:
+                    if isinstance(item, _Write):
+                        _attempt(connection, item, item.run)
         except SQLAlchemyError as error:
             refused = StoreUnavailable(f"the database refused to write: {_cause(error)}")
             refused.__cause__ = error
@@ -212,7 +215,7 @@ def _run_bulks(connection: Connection, items: list[_BulkItem[Any]]) -> None:
         try:
             with connection.begin_nested():
                 results = bulk.run(connection, [item.item for item in mine])
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 — told to each caller by the second try
             log.warning("a bulk write failed, trying one by one: %s", error)
             for item in mine:
                 _attempt(connection, item, partial(_run_one, bulk, item.item))
@@ -233,7 +236,7 @@ def _attempt(connection: Connection, item: _Pending, run: Callable[[Connection],
     except SQLAlchemyError as error:
         item.error = StoreUnavailable(f"the database refused to write: {_cause(error)}")
         item.error.__cause__ = error
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 — handed to the caller, who waits for it
         item.error = error
 
 

@@ -32,7 +32,7 @@ from aegis_sink.model.codec import (
     notice_from_json,
     notice_to_json,
 )
-from aegis_sink.store import jobs, tables
+from aegis_sink.store import tables
 
 _i = tables.incidents.c
 _f = tables.findings.c
@@ -83,9 +83,7 @@ class BadCursor(ValueError):
 def resolve_id(connection: Connection, incident_id: str) -> str | None:
     """The id an incident lives under today: itself, or the one it was merged into; None: unknown."""
     for _ in range(16):  # merges never chain deeper; a loop in the data must not hang a request
-        row = connection.execute(
-            select(_i.id, _i.merged_into).where(_i.id == incident_id)
-        ).first()
+        row = connection.execute(select(_i.id, _i.merged_into).where(_i.id == incident_id)).first()
         if row is None:
             return None
         if row.merged_into is None:
@@ -128,9 +126,7 @@ def page(connection: Connection, wanted: Filter) -> Page:
         )
     if wanted.cursor:
         seen, last_id = _open_cursor(wanted.cursor)
-        query = query.where(
-            or_(_i.last_seen < seen, and_(_i.last_seen == seen, _i.id < last_id))
-        )
+        query = query.where(or_(_i.last_seen < seen, and_(_i.last_seen == seen, _i.id < last_id)))
     rows = connection.execute(
         query.order_by(_i.last_seen.desc(), _i.id.desc()).limit(wanted.limit + 1)
     ).all()
@@ -177,9 +173,10 @@ def identify(connection: Connection, incident_id: str, identity: Identity) -> st
         .join_from(tables.incident_keys, tables.incidents, k.incident_id == _i.id)
         .where(k.key == identity.fingerprint)
     ).first()
-    told = connection.execute(
-        select(_i.root_nonce).where(_i.id == incident_id)
-    ).scalar_one() is not None
+    told = (
+        connection.execute(select(_i.root_nonce).where(_i.id == incident_id)).scalar_one()
+        is not None
+    )
     if other is not None and other.id != incident_id:
         if other.state != State.RESOLVED and not told:
             _merge(connection, incident_id, other.id)
@@ -302,9 +299,7 @@ def intend_root(connection: Connection, incident_id: str, nonce: str, *, now: da
     )
 
 
-def told(
-    connection: Connection, incident_id: str, notice: Notice, *, root: bool
-) -> None:
+def told(connection: Connection, incident_id: str, notice: Notice, *, root: bool) -> None:
     """A notice went out; with `root` it is the incident's root message."""
     connection.execute(
         tables.notices.insert().values(
@@ -325,9 +320,7 @@ def told(
 def answer(connection: Connection, key: str, *, after: datetime) -> Diagnosis | None:
     """The model's answer to the same evidence, if it was asked after `after`."""
     a = tables.answers.c
-    data = connection.execute(
-        select(a.diagnosis).where(a.key == key, a.at > after)
-    ).scalar()
+    data = connection.execute(select(a.diagnosis).where(a.key == key, a.at > after)).scalar()
     return None if data is None else diagnosis_from_json(data)
 
 
@@ -355,7 +348,7 @@ def counts(connection: Connection) -> dict[str, int]:
     rows = connection.execute(
         select(_i.state, func.count()).where(_i.merged_into.is_(None)).group_by(_i.state)
     )
-    return {state: count for state, count in rows}
+    return {row[0]: row[1] for row in rows}
 
 
 def _merge(connection: Connection, young: str, old: str) -> None:
@@ -393,9 +386,7 @@ def _merge(connection: Connection, young: str, old: str) -> None:
         .where(_i.id == old, _i.last_seen < lost.last_seen)
         .values(last_seen=lost.last_seen)
     )
-    connection.execute(
-        tables.incidents.update().where(_i.id == young).values(merged_into=old)
-    )
+    connection.execute(tables.incidents.update().where(_i.id == young).values(merged_into=old))
     connection.execute(
         tables.incidents.update().where(_i.merged_into == young).values(merged_into=old)
     )
@@ -462,6 +453,7 @@ def _incident(
         resolved_at=row.resolved_at,
         details=details,
         acknowledged_by=row.acknowledged_by,
+        superseded_by=row.superseded_by,
         diagnosing=row.diagnosing,
         diagnosis=diagnosis_from_json(row.diagnosis) if row.diagnosis else None,
         evidence=tuple(evidence_from_json(e) for e in row.evidence or ()) if whole else (),

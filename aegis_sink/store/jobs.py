@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, and_, case, func, or_, select
+from sqlalchemy import Connection, and_, case, func, literal, or_, select
 from sqlalchemy.dialects.sqlite import insert
 
-from aegis_sink.store.tables import jobs
+from aegis_sink.store.tables import UtcTime, jobs
 
 COLLECT = "collect"
 DIAGNOSE = "diagnose"
@@ -107,7 +107,10 @@ def postpone(
         jobs.update()
         .where(jobs.c.incident_id == job.incident_id, jobs.c.kind == job.kind)
         .values(
-            due_at=case((jobs.c.generation == job.generation, due_at), else_=jobs.c.due_at),
+            due_at=case(
+                (jobs.c.generation == job.generation, literal(due_at, UtcTime())),
+                else_=jobs.c.due_at,
+            ),
             attempts=job.attempts + (error is not None),
             lease_owner=None,
             leased_until=None,
@@ -135,10 +138,11 @@ def release_all(connection: Connection) -> None:
     connection.execute(jobs.update().values(lease_owner=None, leased_until=None))
 
 
-def next_due(connection: Connection, kinds: Sequence[str]) -> datetime | None:
-    """When the next free job of these stages is due; None when there is none."""
+def next_due(connection: Connection, kinds: Sequence[str], *, now: datetime) -> datetime | None:
+    """When the next job of these stages that nobody works on is due; None when there is none."""
+    free = or_(jobs.c.leased_until.is_(None), jobs.c.leased_until < now)
     at: datetime | None = connection.execute(
-        select(func.min(jobs.c.due_at)).where(jobs.c.kind.in_(kinds), jobs.c.leased_until.is_(None))
+        select(func.min(jobs.c.due_at)).where(jobs.c.kind.in_(kinds), free)
     ).scalar()
     return at
 
@@ -152,4 +156,4 @@ def pending(connection: Connection, incident_id: str) -> frozenset[str]:
 def counts(connection: Connection) -> dict[str, int]:
     """Stage → jobs that wait or run."""
     rows = connection.execute(select(jobs.c.kind, func.count()).group_by(jobs.c.kind))
-    return {kind: count for kind, count in rows}
+    return {row[0]: row[1] for row in rows}

@@ -39,7 +39,5 @@ def drop(connection: Connection, *, before: datetime, quarantine_max_bytes: int)
         ).rowcount,
         incidents=old,
         answers=connection.execute(answers.delete().where(answers.c.at < before)).rowcount,
-        quarantined=quarantine.trim(
-            connection, before=before, max_bytes=quarantine_max_bytes
-        ),
+        quarantined=quarantine.trim(connection, before=before, max_bytes=quarantine_max_bytes),
     )

@@ -23,11 +23,11 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
     StoreUnusable when it cannot be opened or was written by a newer version.
     """
     try:
-        with engine.connect().execution_options(aegis_write=True) as connection:
-            with connection.begin():
-                before = current(connection)
-                command.upgrade(_config(connection), "head")
-                return before, head()
+        writing = engine.connect().execution_options(aegis_write=True)
+        with writing as connection, connection.begin():
+            before = current(connection)
+            command.upgrade(_config(connection), "head")
+            return before, head()
     except CommandError as error:
         raise StoreUnusable(
             "the database was written by a newer AEGIS Sink (its schema is not known here): run "

@@ -94,6 +94,7 @@ incidents = Table(
     Column("resolved_at", UtcTime),
     Column("acknowledged_by", Text, nullable=False, default=""),
     Column("merged_into", String(32)),
+    Column("superseded_by", String(32), nullable=False, default=""),
     Column("diagnosing", Boolean, nullable=False, default=False),
     Column("diagnosis", Json),
     Column("evidence", Json),
@@ -180,6 +181,14 @@ answers = Table(
     Column("key", String(64), primary_key=True),
     Column("at", UtcTime, nullable=False),
     Column("diagnosis", Json, nullable=False),
+)
+
+# One row: what belongs to this installation and must outlive a restart.
+installation = Table(
+    "installation",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("redaction_key", LargeBinary, nullable=False),
 )
 
 quarantine = Table(

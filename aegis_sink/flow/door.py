@@ -1,0 +1,136 @@
+"""From the door to the disk: what a body becomes before the answer leaves."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from aegis_sink.dialects.table import Recognised
+from aegis_sink.intake.receipt import CannotStore, Receipt, ReceiptItem, Status
+from aegis_sink.model import Finding, Incident, State
+from aegis_sink.store import quarantine
+from aegis_sink.store.accept import Accepted, Arrival, Sighting, accept
+from aegis_sink.store.database import Bulk, Database
+from aegis_sink.store.errors import StoreBusy, StoreError
+from aegis_sink.triage.fingerprint import failure_class, fingerprint
+from aegis_sink.triage.severity import severity
+from aegis_sink.triage.subject import stem, subject_from_name
+from aegis_sink.triage.title import title
+
+BUSY_RETRY_SECONDS = 1
+DOWN_RETRY_SECONDS = 5
+
+_ACCEPT: Bulk[tuple[Accepted, ...]] = Bulk(accept)
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Accepts understood bodies and quarantines the others; both return once it is on disk."""
+
+    database: Database
+    redact: Callable[[str], str]
+    clock: Callable[[], datetime]
+    new_id: Callable[[], str]
+    resolve_hold: timedelta
+    wake: Callable[[], None]
+
+    async def accept(
+        self, raw: bytes, recognised: Recognised, *, door: str, force: bool = False
+    ) -> Receipt:
+        """Store a body and its findings; CannotStore when nothing was stored."""
+        arrival = self._arrival(raw, recognised, door=door, force=force)
+        try:
+            outcome = await self.database.write_one_of(_ACCEPT, arrival)
+        except StoreError as error:
+            raise _cannot(error) from error
+        self.wake()
+        items = tuple(
+            ReceiptItem(one.incident_id, one.created) for one in outcome if one.incident_id
+        )
+        duplicate = bool(outcome) and all(one.duplicate for one in outcome)
+        return Receipt(
+            Status.DUPLICATE if duplicate else Status.ACCEPTED,
+            items[0].incident_id if items else "",
+            items,
+        )
+
+    async def quarantine(self, raw: bytes, reason: str, *, door: str) -> Receipt:
+        """Keep a body that was not understood; CannotStore when it could not be kept."""
+        item_id, at = self.new_id(), self.clock()
+        reason = self.redact(reason)
+        try:
+            await self.database.write(
+                lambda connection: quarantine.put(
+                    connection, id=item_id, at=at, door=door, reason=reason, body=raw
+                )
+            )
+        except StoreError as error:
+            raise _cannot(error) from error
+        return Receipt(Status.QUARANTINED, item_id)
+
+    def _arrival(self, raw: bytes, recognised: Recognised, *, door: str, force: bool) -> Arrival:
+        now = self.clock()
+        return Arrival(
+            delivery_id=self.new_id(),
+            received_at=now,
+            door=door,
+            dialect=recognised.dialect,
+            body=raw,
+            sightings=tuple(
+                sighting(finding, redact=self.redact, now=now, incident_id=self.new_id())
+                for finding in recognised.findings
+            ),
+            force=force,
+            hold=self.resolve_hold,
+        )
+
+
+def sighting(
+    finding: Finding, *, redact: Callable[[str], str], now: datetime, incident_id: str
+) -> Sighting:
+    """A finding as the store takes it: redacted, with the fingerprint that its words alone give."""
+    finding = replace(
+        finding,
+        errors=tuple(redact(error) for error in finding.errors),
+        details=redact(finding.details) if finding.details else "",
+    )
+    owners = subject_from_name(finding.object)
+    what = failure_class(finding.object.kind, finding.errors)
+    # Where even the owner's kind is unknown, the name without its random end stands for it.
+    named = owners.subject
+    if named == finding.object:
+        named = replace(named, name=stem(named))
+    key = fingerprint(finding.cluster, named, what)
+    return Sighting(
+        finding=finding,
+        key=key,
+        content_key=_content_key(finding, what),
+        subject_how=owners.how,
+        blank=Incident(
+            id=incident_id,
+            cluster=finding.cluster,
+            state=State.OPEN,
+            severity=severity(finding.object, finding.errors),
+            title=title(owners.subject, finding.errors),
+            subject=owners.subject,
+            objects=(finding.object,),
+            errors=finding.errors,
+            failure_class=what,
+            fingerprint=key,
+            occurrences=1,
+            first_seen=now,
+            last_seen=now,
+            details=finding.details,
+        ),
+    )
+
+
+def _content_key(finding: Finding, what: str) -> str:
+    ref = finding.object
+    text = "\0".join((finding.k8sgpt, ref.kind, ref.namespace, ref.name, finding.container, what))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _cannot(error: StoreError) -> CannotStore:
+    seconds = BUSY_RETRY_SECONDS if isinstance(error, StoreBusy) else DOWN_RETRY_SECONDS
+    return CannotStore(str(error), retry_after=seconds)

@@ -1,0 +1,46 @@
+"""Replaying what was kept: an incident's raw bodies, and quarantined ones after an upgrade."""
+
+import zlib
+from dataclasses import dataclass
+
+from aegis_sink.dialects.errors import DialectError
+from aegis_sink.dialects.table import read
+from aegis_sink.flow.door import Door
+from aegis_sink.intake.receipt import Receipt, Status
+from aegis_sink.store import incidents, quarantine
+from aegis_sink.store.database import Database
+from aegis_sink.store.quarantine import Quarantined
+
+DOOR = "replay"
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Puts kept bodies through the door again."""
+
+    database: Database
+    door: Door
+    cluster: str
+
+    async def incident(self, incident_id: str) -> list[Receipt]:
+        """The raw bodies of an incident once more, as new; [] when they are no longer kept."""
+        bodies = await self.database.read(lambda c: incidents.bodies(c, incident_id))
+        receipts = []
+        for number, (_, packed) in enumerate(bodies):
+            raw = zlib.decompress(packed)
+            recognised = read(raw, cluster=self.cluster, yaml=True)
+            # The first makes the new incident; the others join it.
+            receipts.append(await self.door.accept(raw, recognised, door=DOOR, force=number == 0))
+        return receipts
+
+    async def quarantined(self, item: Quarantined) -> Receipt:
+        """Try a quarantined body again; it leaves quarantine when it is understood now."""
+        try:
+            recognised = read(item.body, cluster=self.cluster, yaml=True)
+        except DialectError as error:
+            reason = self.door.redact(str(error))
+            await self.database.write(lambda c: quarantine.retried(c, item.id, reason))
+            return Receipt(Status.QUARANTINED, item.id)
+        receipt = await self.door.accept(item.body, recognised, door=item.door)
+        await self.database.write(lambda c: quarantine.remove(c, item.id))
+        return receipt

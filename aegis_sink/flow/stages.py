@@ -1,0 +1,268 @@
+"""The stages an incident goes through: collect → diagnose → tell, and resolve at the end.
+
+Each stage reads the incident as it stands, does its part, and writes down the result before the
+job ends, so that a kill between any two lines is repaired by running the stage again.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from aegis_sink.cluster.client import KubernetesCluster, NoCluster
+from aegis_sink.cluster.errors import ClusterError, ClusterUnavailable
+from aegis_sink.diagnosis.assess import Assessment, assess
+from aegis_sink.diagnosis.case import Case
+from aegis_sink.diagnosis.diagnoser import Diagnoser
+from aegis_sink.diagnosis.errors import AnswerInvalid, ModelRefused, ModelUnavailable
+from aegis_sink.diagnosis.playbooks import Playbooks
+from aegis_sink.flow.worker import Done, Later, Outcome, back_off
+from aegis_sink.model import (
+    Collected,
+    Diagnosis,
+    Finding,
+    Incident,
+    OwnerChain,
+    State,
+)
+from aegis_sink.store import incidents, jobs
+from aegis_sink.store.database import Connection, Database
+from aegis_sink.store.incidents import Identity
+from aegis_sink.store.jobs import Job
+from aegis_sink.triage.fingerprint import failure_class, fingerprint
+from aegis_sink.triage.severity import severity
+from aegis_sink.triage.subject import subject_from_name
+from aegis_sink.triage.title import title
+
+log = logging.getLogger(__name__)
+
+ANSWER_WINDOW = timedelta(hours=24)
+MODEL_REFUSED_WAIT = timedelta(minutes=5)
+MODEL_AWAY_LIMIT = timedelta(minutes=10)
+CLUSTER_ATTEMPTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Investigation:
+    """The stages `collect`, `diagnose` and `resolve`. `tell` is in `flow.telling`."""
+
+    database: Database
+    cluster: KubernetesCluster | NoCluster
+    playbooks: Playbooks
+    diagnoser: Diagnoser | None
+    no_model_note: str
+    clock: Callable[[], datetime]
+    jitter: Callable[[], float]
+    redact: Callable[[str], str]
+    group_wait: timedelta
+    resolve_hold: timedelta
+    always_ask: bool = False
+
+    async def collect(self, job: Job) -> Outcome:
+        """Complete the findings, find the owner, fetch evidence, and answer from the playbooks."""
+        stored = await self.database.read(lambda c: incidents.findings_of(c, job.incident_id))
+        if not stored:
+            return Done()
+        unavailable = ""
+        completed: list[Finding] = []
+        for item in stored:
+            finding = item.finding
+            if finding.needs_completion:
+                try:
+                    finding = await self._complete(finding)
+                except ClusterError as error:
+                    unavailable = unavailable or str(error)
+                if finding != item.finding:
+                    await self.database.write(
+                        lambda c, i=item.id, f=finding: incidents.store_finding(c, i, f)
+                    )
+            completed.append(finding)
+        first = completed[0]
+        owners = await self._owners(first)
+        identity = _identity(completed, owners)
+        current = await self.database.write(lambda c: self._identify(c, job.incident_id, identity))
+        if current != job.incident_id:
+            return Done()
+
+        collected, unavailable = await self._collect(first, owners, unavailable)
+        case = Case(first.cluster, owners.subject, tuple(completed), collected)
+        assessment = assess(case, self.playbooks, always_ask=self.always_ask)
+        ask = assessment.ask and self.diagnoser is not None
+        diagnosis = self._without_model(assessment)
+        now = self.clock()
+        await self.database.write(
+            lambda c: self._store_collected(c, job.incident_id, collected, diagnosis, now, ask)
+        )
+        if unavailable and job.attempts < CLUSTER_ATTEMPTS:
+            return Later(now + back_off(job.attempts + 3, jitter=self.jitter()), error=unavailable)
+        return Done()
+
+    async def diagnose(self, job: Job) -> Outcome:
+        """Ask the model, once for the same evidence; without it the playbooks' answer stays."""
+        incident = await self.database.read(lambda c: incidents.get(c, job.incident_id))
+        if incident is None or incident.state is State.RESOLVED or self.diagnoser is None:
+            return Done()
+        stored = await self.database.read(lambda c: incidents.findings_of(c, job.incident_id))
+        case = Case(
+            incident.cluster,
+            incident.subject,
+            tuple(item.finding for item in stored),
+            Collected(
+                incident.evidence,
+                incident.missing,
+                OwnerChain((incident.subject,), "as found before"),
+            ),
+        )
+        assessment = assess(case, self.playbooks, always_ask=self.always_ask)
+        if not assessment.ask:
+            return Done()
+        key = f"{incident.fingerprint}:{self.diagnoser.key(assessment)}"
+        after = self.clock() - ANSWER_WINDOW
+        known = await self.database.read(lambda c: incidents.answer(c, key, after=after))
+        if known is not None:
+            await self._diagnosed(job.incident_id, known)
+            return Done()
+        try:
+            diagnosis = await self.diagnoser.ask(case, assessment)
+        except ModelUnavailable as error:
+            await self._not_answered(incident, assessment, f"the model did not answer: {error}")
+            wait = min(back_off(job.attempts + 3, jitter=self.jitter()), MODEL_AWAY_LIMIT)
+            return Later(self.clock() + wait, error=str(error))
+        except ModelRefused as error:
+            await self._not_answered(incident, assessment, f"the model did not answer: {error}")
+            return Later(self.clock() + MODEL_REFUSED_WAIT, error=str(error))
+        except AnswerInvalid as error:
+            await self._not_answered(
+                incident, assessment, f"the model's answer could not be used: {error}"
+            )
+            return Done()
+        now = self.clock()
+        await self.database.write(lambda c: incidents.store_answer(c, key, diagnosis, at=now))
+        await self._diagnosed(job.incident_id, diagnosis)
+        return Done()
+
+    async def resolve(self, job: Job) -> Outcome:
+        """Resolve what K8sGPT no longer reports, after the hold, unless it was seen again."""
+        incident, gone_at = await self.database.read(
+            lambda c: (incidents.get(c, job.incident_id), incidents.gone_at(c, job.incident_id))
+        )
+        if incident is None or incident.state is State.RESOLVED or gone_at is None:
+            return Done()
+        due = gone_at + self.resolve_hold
+        now = self.clock()
+        if now < due:
+            return Later(due)
+        await self.database.write(lambda c: self._resolve(c, job.incident_id, now))
+        return Done()
+
+    async def _complete(self, finding: Finding) -> Finding:
+        completed = await self.cluster.complete(finding)
+        if not completed.errors:
+            return finding
+        return replace(
+            completed,
+            errors=tuple(self.redact(error) for error in completed.errors),
+            details=self.redact(completed.details) if completed.details else finding.details,
+            completed=True,
+        )
+
+    async def _owners(self, finding: Finding) -> OwnerChain:
+        try:
+            return await self.cluster.owners(finding)
+        except ClusterError as error:
+            log.info("owner of %s told by its name: %s", finding.object, error)
+            return subject_from_name(finding.object)
+
+    async def _collect(
+        self, finding: Finding, owners: OwnerChain, unavailable: str
+    ) -> tuple[Collected, str]:
+        try:
+            return await self.cluster.collect(finding, owners), unavailable
+        except ClusterUnavailable as error:
+            return Collected(missing=(f"nothing from the cluster: {error}",), owners=owners), str(
+                error
+            )
+        except ClusterError as error:
+            return Collected(missing=(str(error),), owners=owners), unavailable
+
+    def _without_model(self, assessment: Assessment) -> Diagnosis:
+        diagnosis = assessment.diagnosis
+        if assessment.ask and self.diagnoser is None:
+            return replace(diagnosis, model_note=self.no_model_note)
+        return diagnosis
+
+    async def _not_answered(self, incident: Incident, assessment: Assessment, note: str) -> None:
+        diagnosis = replace(assessment.diagnosis, model_note=note)
+        if incident.diagnosis == diagnosis and not incident.diagnosing:
+            return
+        log.warning("incident %s: %s", incident.id, note)
+        now = self.clock()
+
+        def write(connection: Connection) -> None:
+            incidents.store_diagnosis(connection, incident.id, diagnosis, diagnosing=False)
+            if incident.diagnosing:
+                incidents.note(connection, incident.id, now, "not diagnosed by the model", note)
+            jobs.enqueue(connection, incident.id, jobs.TELL, now)
+
+        await self.database.write(write)
+
+    async def _diagnosed(self, incident_id: str, diagnosis: Diagnosis) -> None:
+        now = self.clock()
+
+        def write(connection: Connection) -> None:
+            incidents.store_diagnosis(connection, incident_id, diagnosis, diagnosing=False)
+            incidents.note(connection, incident_id, now, "diagnosed", diagnosis.model)
+            jobs.enqueue(connection, incident_id, jobs.TELL, now)
+
+        await self.database.write(write)
+
+    def _identify(self, connection: Connection, incident_id: str, identity: Identity) -> str:
+        current = incidents.identify(connection, incident_id, identity)
+        if current != incident_id:
+            # The other incident has a new object; what it says about itself may change.
+            jobs.enqueue(connection, current, jobs.TELL, self.clock())
+        return current
+
+    def _store_collected(
+        self,
+        connection: Connection,
+        incident_id: str,
+        collected: Collected,
+        diagnosis: Diagnosis,
+        now: datetime,
+        ask: bool,
+    ) -> None:
+        incident = incidents.get(connection, incident_id)
+        assert incident is not None
+        incidents.store_collected(
+            connection, incident_id, collected, diagnosis, now=now, diagnosing=ask
+        )
+        if ask:
+            jobs.enqueue(connection, incident_id, jobs.DIAGNOSE, now)
+        wait = timedelta(0) if incident.notices else self.group_wait
+        jobs.enqueue(connection, incident_id, jobs.TELL, max(now, incident.first_seen + wait))
+
+    def _resolve(self, connection: Connection, incident_id: str, now: datetime) -> None:
+        incidents.set_state(
+            connection,
+            incident_id,
+            State.RESOLVED,
+            at=now,
+            what="resolved",
+            reason="K8sGPT no longer reports it",
+        )
+        jobs.enqueue(connection, incident_id, jobs.TELL, now)
+
+
+def _identity(findings: list[Finding], owners: OwnerChain) -> Identity:
+    first = findings[0]
+    errors = tuple(dict.fromkeys(error for finding in findings for error in finding.errors))
+    what = failure_class(first.object.kind, errors)
+    return Identity(
+        subject=owners.subject,
+        subject_how=owners.how,
+        failure_class=what,
+        fingerprint=fingerprint(first.cluster, owners.subject, what),
+        severity=severity(first.object, errors),
+        title=title(owners.subject, errors),
+    )

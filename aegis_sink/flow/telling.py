@@ -1,0 +1,147 @@
+"""The stage `tell`: one root message per incident, kept true by edits.
+
+The intent is written down before the post and the outcome after it. When a run finds an intent
+without an outcome, the channel is searched for the message before anything is posted again.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from aegis_sink.flow.worker import Done, Later, Outcome, back_off
+from aegis_sink.model import Incident, NoticeReason, Posted
+from aegis_sink.notify.errors import MessageGone, NotifyRefused, NotifyUnavailable, OutcomeUnknown
+from aegis_sink.notify.notifier import Notifier
+from aegis_sink.store import incidents
+from aegis_sink.store.database import Connection, Database
+from aegis_sink.store.jobs import Job
+from aegis_sink.triage.tell import TellRules, decide, what_is_told
+
+log = logging.getLogger(__name__)
+
+REFUSED_WAIT = timedelta(minutes=5)
+MODEL_PATIENCE = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """The stage `tell`. `link` gives an incident's page, "" without a public address."""
+
+    database: Database
+    notifier: Notifier
+    rules: TellRules
+    clock: Callable[[], datetime]
+    jitter: Callable[[], float]
+    new_id: Callable[[], str]
+    link: Callable[[str], str]
+
+    async def tell(self, job: Job) -> Outcome:
+        """Tell what should be told now, or bring the message up to date."""
+        incident, root = await self.database.read(lambda c: _load(c, job.incident_id))
+        if incident is None or incident.id != job.incident_id:
+            return Done()
+        incident = replace(incident, url=self.link(incident.id))
+        now = self.clock()
+        decision = decide(incident, now=now, rules=self.rules)
+        wait_until = decision.wait_until
+        # A person replayed it as another incident: its message is brought to its end, nobody is
+        # told again.
+        if decision.reason is not None and not incident.superseded_by:
+            if patience := self._patience(incident, now):
+                return Later(patience)
+            try:
+                await self._send(incident, decision.reason, root)
+            except (NotifyUnavailable, OutcomeUnknown) as error:
+                return self._again(job, error)
+            except NotifyRefused as error:
+                log.error("incident %s cannot be told: %s", incident.id, error)
+                return Later(self.clock() + REFUSED_WAIT, error=str(error))
+            return await self._next(job)
+        if root is not None and root.ts and incident.notices and self.notifier.can_edit:
+            try:
+                await self.notifier.edit(
+                    incident, incident.notices[-1].reason, Posted(root.channel or "", root.ts)
+                )
+            except NotifyUnavailable as error:
+                return self._again(job, error)
+            except NotifyRefused as error:
+                log.error("the message of incident %s cannot be edited: %s", incident.id, error)
+        return Done() if wait_until is None else Later(wait_until)
+
+    async def _next(self, job: Job) -> Outcome:
+        """When to look again, after something was told."""
+        incident, _ = await self.database.read(lambda c: _load(c, job.incident_id))
+        if incident is None:
+            return Done()
+        now = self.clock()
+        decision = decide(incident, now=now, rules=self.rules)
+        if decision.reason is not None:
+            return Later(now)
+        return Done() if decision.wait_until is None else Later(decision.wait_until)
+
+    def _patience(self, incident: Incident, now: datetime) -> datetime | None:
+        """A message that cannot be edited waits a little for the model, so that it says why."""
+        if self.notifier.can_edit or not incident.diagnosing or incident.notices:
+            return None
+        until = incident.first_seen + self.rules.group_wait + MODEL_PATIENCE
+        return until if now < until else None
+
+    async def _send(
+        self, incident: Incident, reason: NoticeReason, root: incidents.Root | None
+    ) -> None:
+        if root is not None and root.ts is not None:
+            posted = Posted(root.channel or "", root.ts)
+            if self.notifier.can_edit:
+                try:
+                    await self.notifier.edit(incident, reason, posted)
+                    await self.notifier.reply(incident, reason, posted)
+                except MessageGone as error:
+                    # Somebody deleted it: they do not want it back.
+                    log.warning("incident %s: %s; not posted again", incident.id, error)
+            else:
+                posted = await self.notifier.post(incident, reason, nonce=self.new_id())
+            await self._told(incident, reason, posted, root=False)
+            return
+        posted = await self._post_root(incident, reason, root)
+        await self._told(incident, reason, posted, root=True)
+        await self.notifier.reply(incident, reason, posted)
+
+    async def _post_root(
+        self, incident: Incident, reason: NoticeReason, root: incidents.Root | None
+    ) -> Posted:
+        if root is not None and root.intended_at is not None:
+            found = await self.notifier.find(root.nonce, since=root.intended_at)
+            if found is not None:
+                log.info("incident %s had been posted before a crash", incident.id)
+                return found
+            nonce = root.nonce
+        else:
+            nonce, now = self.new_id(), self.clock()
+            await self.database.write(
+                lambda c: incidents.intend_root(c, incident.id, nonce, now=now)
+            )
+        return await self.notifier.post(incident, reason, nonce=nonce)
+
+    async def _told(
+        self, incident: Incident, reason: NoticeReason, posted: Posted, *, root: bool
+    ) -> None:
+        notice = what_is_told(incident, reason, at=self.clock(), posted=posted)
+        await self.database.write(lambda c: incidents.told(c, incident.id, notice, root=root))
+
+    def _again(self, job: Job, error: NotifyUnavailable | OutcomeUnknown) -> Later:
+        log.warning("incident %s is not told yet: %s", job.incident_id, error)
+        wait = back_off(job.attempts, jitter=self.jitter())
+        asked = getattr(error, "retry_after", None)
+        if asked is not None:
+            wait = max(wait, timedelta(seconds=asked))
+        return Later(self.clock() + wait, error=str(error))
+
+
+def _load(
+    connection: Connection, incident_id: str
+) -> tuple[Incident | None, incidents.Root | None]:
+    incident = incidents.get(connection, incident_id)
+    if incident is None:
+        return None, None
+    return incident, incidents.root_of(connection, incident.id)

@@ -1,0 +1,202 @@
+"""The worker: takes due jobs stage by stage, runs them, and writes down what became of them.
+
+A job is leased while it runs, so that one which dies with the process is taken up again. A stage
+says with its outcome whether the job is done or due again; a stage that fails is due again with
+back-off, without end: a problem that reached the store leads to a told incident.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+
+from aegis_sink.store import jobs
+from aegis_sink.store.database import Database
+from aegis_sink.store.errors import StoreError
+from aegis_sink.store.jobs import Job
+
+log = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=60)
+RENEW_SECONDS = 20.0
+POLL_SECONDS = 5.0
+BACK_OFF_START = timedelta(seconds=1)
+BACK_OFF_LIMIT = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The stage has nothing left to do for this incident."""
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """The stage wants to run again. With `error` that counts as a failed attempt."""
+
+    at: datetime
+    error: str | None = None
+
+
+Outcome = Done | Later
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One kind of job: what runs it, and how many at once."""
+
+    run: Callable[[Job], Awaitable[Outcome]]
+    at_once: int
+
+
+def back_off(attempts: int, *, jitter: float) -> timedelta:
+    """The wait after the `attempts`-th failure in a row, doubling; `jitter` is 0..1."""
+    wait = min(BACK_OFF_START * 2 ** min(attempts, 16), BACK_OFF_LIMIT)
+    return wait * (0.5 + jitter / 2)
+
+
+@dataclass(slots=True)
+class Worker:
+    """Runs until `stop()`: stops taking jobs, waits for those that run, then aborts them."""
+
+    database: Database
+    stages: Mapping[str, Stage]
+    clock: Callable[[], datetime]
+    owner: str
+    observe: Callable[[str, str, float], None]
+    """(stage, outcome, seconds) for the metrics."""
+    _running: dict[asyncio.Task[None], Job] = field(default_factory=dict)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _stopping: bool = False
+    alive: bool = False
+
+    def wake(self) -> None:
+        """Something became due."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Take and run jobs until stopped."""
+        self.alive = True
+        renewing = asyncio.create_task(self._renew_leases())
+        try:
+            while not self._stopping:
+                self._wake.clear()
+                try:
+                    wait = await self._take()
+                except StoreError as error:
+                    log.error("the worker cannot reach the store, trying again: %s", error)
+                    wait = POLL_SECONDS
+                except Exception:  # a worker that ends would tell nothing any more
+                    log.exception("the worker could not take a job, trying again")
+                    wait = POLL_SECONDS
+                if wait > 0:
+                    await self._sleep(wait)
+        finally:
+            self.alive = False
+            renewing.cancel()
+
+    async def stop(self, *, grace_seconds: float) -> None:
+        """Stop taking jobs, wait for the running ones, then abort what is left."""
+        self._stopping = True
+        self.wake()
+        running = list(self._running)
+        if running:
+            _, late = await asyncio.wait(running, timeout=grace_seconds)
+            for task in late:
+                log.warning("aborted %s of incident %s", *_names(self._running.get(task)))
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _sleep(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    async def _take(self) -> float:
+        """Start what is due and fits; returns how long to wait before looking again."""
+        free = {
+            kind: stage.at_once - sum(job.kind == kind for job in self._running.values())
+            for kind, stage in self.stages.items()
+        }
+        kinds = [kind for kind, room in free.items() if room > 0]
+        due_at = await self.database.read(lambda c: jobs.next_due(c, kinds, now=self.clock()))
+        now = self.clock()
+        if due_at is None:
+            return POLL_SECONDS
+        if due_at > now:
+            return min((due_at - now).total_seconds(), POLL_SECONDS)
+        taken = await self.database.write(
+            lambda c: [
+                job
+                for kind in kinds
+                for job in jobs.claim(
+                    c, kind, limit=free[kind], owner=self.owner, now=now, lease=LEASE
+                )
+            ]
+        )
+        for job in taken:
+            task = asyncio.create_task(self._run_job(job), name=f"{job.kind} {job.incident_id}")
+            self._running[task] = job
+            task.add_done_callback(self._forget)
+        return 0.0 if taken else POLL_SECONDS
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._running.pop(task, None)
+        self.wake()
+
+    async def _run_job(self, job: Job) -> None:
+        started = asyncio.get_running_loop().time()
+        result = "failed"
+        try:
+            outcome = await self.stages[job.kind].run(job)
+            result = "done" if isinstance(outcome, Done) else "later"
+        except asyncio.CancelledError:
+            # The lease runs out, or is released at the next start: the job is taken up again.
+            result = "aborted"
+            raise
+        except Exception as error:
+            log.exception("%s of incident %s failed", job.kind, job.incident_id)
+            outcome = Later(
+                self.clock() + back_off(job.attempts, jitter=random.random()),  # noqa: S311
+                error=f"{type(error).__name__}: {error}",
+            )
+        finally:
+            self.observe(job.kind, result, asyncio.get_running_loop().time() - started)
+        await self._write_down(job, outcome)
+
+    async def _write_down(self, job: Job, outcome: Outcome) -> None:
+        while True:
+            try:
+                if isinstance(outcome, Done):
+                    await self.database.write(lambda c: jobs.finish(c, job, now=self.clock()))
+                else:
+                    await self.database.write(
+                        partial(jobs.postpone, job=job, due_at=outcome.at, error=outcome.error)
+                    )
+            except StoreError as error:
+                log.error("cannot write down %s of %s: %s", job.kind, job.incident_id, error)
+                await asyncio.sleep(POLL_SECONDS)
+                continue
+            return
+
+    async def _renew_leases(self) -> None:
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            running = list(self._running.values())
+            if not running:
+                continue
+            until = self.clock() + LEASE
+            try:
+                await self.database.write(
+                    lambda c, r=running, u=until: jobs.extend(c, r, owner=self.owner, until=u)
+                )
+            except StoreError as error:
+                log.error("cannot renew the leases of %d jobs: %s", len(running), error)
+
+
+def _names(job: Job | None) -> tuple[str, str]:
+    return (job.kind, job.incident_id) if job else ("a job", "?")

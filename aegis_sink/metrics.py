@@ -1,0 +1,105 @@
+"""The numbers at `/metrics`. Every name is documented in docs/operations.md; a test compares."""
+
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+
+class Metrics:
+    """One registry per service, so that several can live in one process (tests)."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._posts = Counter(
+            "aegis_sink_posts",
+            "Requests at the doors, by door and outcome.",
+            ["door", "outcome"],
+            registry=self.registry,
+        )
+        self._jobs = Histogram(
+            "aegis_sink_job_seconds",
+            "How long a stage ran, by outcome (done, later, failed, aborted).",
+            ["stage", "outcome"],
+            buckets=(0.01, 0.05, 0.25, 1, 5, 30, 120, 600),
+            registry=self.registry,
+        )
+        self._questions = Histogram(
+            "aegis_sink_model_seconds",
+            "How long a question to the model took, by outcome.",
+            ["outcome"],
+            buckets=(1, 5, 15, 30, 60, 120, 300, 600),
+            registry=self.registry,
+        )
+        self._tokens = Counter(
+            "aegis_sink_model_tokens",
+            "Tokens of the model, by direction (prompt, answer).",
+            ["direction"],
+            registry=self.registry,
+        )
+        self._dropped = Counter(
+            "aegis_sink_model_sentences_dropped",
+            "Sentences of the model that failed a check and were not shown.",
+            registry=self.registry,
+        )
+        self._incidents = Gauge(
+            "aegis_sink_incidents", "Incidents by state.", ["state"], registry=self.registry
+        )
+        self._waiting = Gauge(
+            "aegis_sink_jobs_waiting",
+            "Jobs that wait or run, by stage.",
+            ["stage"],
+            registry=self.registry,
+        )
+        self._writes = Gauge(
+            "aegis_sink_store_waiting_writes",
+            "Writes that wait for a commit.",
+            registry=self.registry,
+        )
+        self._quarantine = Gauge(
+            "aegis_sink_quarantine_items", "Quarantined bodies.", registry=self.registry
+        )
+        self._quarantine_bytes = Gauge(
+            "aegis_sink_quarantine_bytes", "Bytes that quarantine takes.", registry=self.registry
+        )
+
+    def count_post(self, door: str, outcome: str) -> None:
+        """A request at a door got its answer."""
+        self._posts.labels(door, outcome).inc()
+
+    def observe_job(self, stage: str, outcome: str, seconds: float) -> None:
+        """A stage ended."""
+        self._jobs.labels(stage, outcome).observe(seconds)
+
+    def observe_model(
+        self,
+        outcome: str,
+        *,
+        seconds: float,
+        prompt_tokens: int,
+        answer_tokens: int,
+        dropped: int,
+    ) -> None:
+        """A question to the model ended."""
+        self._questions.labels(outcome).observe(seconds)
+        self._tokens.labels("prompt").inc(prompt_tokens)
+        self._tokens.labels("answer").inc(answer_tokens)
+        self._dropped.inc(dropped)
+
+    def show(
+        self,
+        *,
+        incidents: Mapping[str, int],
+        jobs: Mapping[str, int],
+        quarantined: int,
+        quarantine_bytes: int,
+        waiting_writes: int,
+    ) -> bytes:
+        """The exposition text, with what the store holds at this moment."""
+        for gauge, counts in ((self._incidents, incidents), (self._waiting, jobs)):
+            gauge.clear()
+            for label, count in counts.items():
+                gauge.labels(label).set(count)
+        self._writes.set(waiting_writes)
+        self._quarantine.set(quarantined)
+        self._quarantine_bytes.set(quarantine_bytes)
+        return generate_latest(self.registry)

@@ -1,0 +1,376 @@
+"""The service: builds the parts from the settings, starts them, and stops them in order."""
+
+import asyncio
+import fcntl
+import logging
+import os
+import random
+import secrets
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TextIO
+
+from pydantic import SecretStr
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from aegis_sink.cluster.client import KubernetesCluster, NoCluster, connect
+from aegis_sink.diagnosis.diagnoser import Call, Diagnoser, Trust
+from aegis_sink.diagnosis.errors import LLMError
+from aegis_sink.diagnosis.model import LLMOptions, build_model
+from aegis_sink.diagnosis.playbooks import Playbooks
+from aegis_sink.diagnosis.redaction import Redactor
+from aegis_sink.flow.door import Door
+from aegis_sink.flow.progress import Progress
+from aegis_sink.flow.replay import Replay
+from aegis_sink.flow.retention import keep_dropping
+from aegis_sink.flow.stages import Investigation
+from aegis_sink.flow.telling import Telling
+from aegis_sink.flow.worker import Stage, Worker
+from aegis_sink.intake.authentication import ApiGate, WebhookGate, signing_secrets
+from aegis_sink.intake.findings import FindingsDoor
+from aegis_sink.intake.receipt import Receipt
+from aegis_sink.intake.webhook import WebhookDoor
+from aegis_sink.metrics import Metrics
+from aegis_sink.notify.notifier import Notifier
+from aegis_sink.notify.slack import SlackBot
+from aegis_sink.notify.terminal import TerminalNotifier
+from aegis_sink.notify.webhook import SlackWebhook
+from aegis_sink.settings import Settings, SettingsError, is_loopback
+from aegis_sink.store import installation, jobs
+from aegis_sink.store.database import Database, open_engine
+from aegis_sink.store.errors import StoreUnusable
+from aegis_sink.store.quarantine import Quarantined
+from aegis_sink.store.schema import migrate
+from aegis_sink.triage.subject import subject_from_name
+from aegis_sink.triage.tell import TellRules
+from aegis_sink.web.api import Api
+from aegis_sink.web.health import Health
+from aegis_sink.web.openapi import schema_routes
+
+log = logging.getLogger(__name__)
+
+STOP_GRACE_SECONDS = 10.0
+COLLECT_AT_ONCE = 4
+TELL_AT_ONCE = 4
+
+
+def utc_now() -> datetime:
+    """The real clock."""
+    return datetime.now(UTC)
+
+
+def new_id() -> str:
+    """Sixteen random hex digits: incidents, deliveries, nonces."""
+    return secrets.token_hex(8)
+
+
+@dataclass(slots=True)
+class Service:
+    """Everything that runs in one process. `app` is what uvicorn serves."""
+
+    settings: Settings
+    database: Database
+    cluster: KubernetesCluster | NoCluster
+    notifier: Notifier
+    diagnoser: Diagnoser | None
+    worker: Worker
+    app: Starlette
+    clock: Callable[[], datetime]
+    lock: TextIO | None
+
+    @asynccontextmanager
+    async def running(self, app: Starlette) -> AsyncIterator[None]:
+        """Start the worker and its companions; on the way out stop taking, wait, abort."""
+        await self.database.write(jobs.release_all)
+        tasks = [
+            asyncio.create_task(self.worker.run(), name="worker"),
+            asyncio.create_task(
+                keep_dropping(
+                    self.database,
+                    clock=self.clock,
+                    retention=self.settings.retention,
+                    quarantine_max_bytes=self.settings.quarantine_max_bytes,
+                ),
+                name="retention",
+            ),
+        ]
+        if self.diagnoser is not None:
+            tasks.append(asyncio.create_task(_warm_up(self.diagnoser), name="warm-up"))
+        log.info("kubernetes: %s; messages: %s", await self.cluster.status(), self.notifier.name)
+        try:
+            yield
+        finally:
+            await self.worker.stop(grace_seconds=STOP_GRACE_SECONDS)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self.close()
+
+    async def close(self) -> None:
+        """Let go of connections and files."""
+        if self.diagnoser is not None:
+            await self.diagnoser.close()
+        await self.notifier.close()
+        await self.cluster.close()
+        await self.database.close()
+        if self.lock is not None:
+            self.lock.close()
+
+
+async def build(
+    settings: Settings,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    write: Callable[[str], object] = sys.stdout.write,
+    public_address: Callable[[], str] = lambda: "",
+) -> Service:
+    """A service from settings; SettingsError or StoreUnusable when it cannot be.
+
+    `public_address` is asked for links when AEGIS_PUBLIC_URL is not set.
+    """
+    engine = open_engine(settings.database_url.get_secret_value())
+    lock = _lock(engine.url.database)
+    migrate(engine)
+    database = Database(engine)
+    database.start()
+
+    fresh_key = secrets.token_bytes(32)
+    redact = Redactor(await database.write(lambda c: installation.redaction_key(c, fresh_key)))
+    metrics = Metrics()
+    progress = Progress()
+    cluster = await connect(
+        settings.kubernetes,
+        redact=redact,
+        from_name=subject_from_name,
+        results_namespace=settings.results_namespace,
+    )
+    notifier = _notifier(settings, write)
+    diagnoser = _diagnoser(settings, metrics)
+    folders = (Path(settings.playbooks_dir),) if settings.playbooks_dir else ()
+
+    def observe(stage: str, outcome: str, seconds: float) -> None:
+        metrics.observe_job(stage, outcome, seconds)
+        progress.step()
+
+    def link(incident_id: str) -> str:
+        base = (settings.public_url or public_address()).rstrip("/")
+        return f"{base}/v1/incidents/{incident_id}" if base else f"/v1/incidents/{incident_id}"
+
+    investigation = Investigation(
+        database=database,
+        cluster=cluster,
+        playbooks=Playbooks.load(*folders),
+        diagnoser=diagnoser,
+        no_model_note="no model is configured (AEGIS_LLM_API=off)",
+        clock=clock,
+        jitter=random.random,
+        redact=redact,
+        group_wait=settings.group_wait,
+        resolve_hold=settings.resolve_hold,
+        always_ask=settings.llm_always_ask,
+    )
+    telling = Telling(
+        database=database,
+        notifier=notifier,
+        rules=TellRules(group_wait=settings.group_wait, repeat_interval=settings.repeat_interval),
+        clock=clock,
+        jitter=random.random,
+        new_id=new_id,
+        link=lambda incident_id: link(incident_id) if settings.public_url else "",
+    )
+    worker = Worker(
+        database=database,
+        stages={
+            jobs.COLLECT: Stage(investigation.collect, COLLECT_AT_ONCE),
+            jobs.DIAGNOSE: Stage(investigation.diagnose, settings.llm_concurrency),
+            jobs.TELL: Stage(telling.tell, TELL_AT_ONCE),
+            jobs.RESOLVE: Stage(investigation.resolve, 1),
+        },
+        clock=clock,
+        owner=f"{socket.gethostname()}-{os.getpid()}"[:64],
+        observe=observe,
+    )
+    door = Door(
+        database=database,
+        redact=redact,
+        clock=clock,
+        new_id=new_id,
+        resolve_hold=settings.resolve_hold,
+        wake=worker.wake,
+    )
+    replay = Replay(database, door, settings.cluster_name)
+    gate = ApiGate(
+        _secret(settings.api_token),
+        _signing_secrets(settings),
+        closed=not (is_loopback(settings.host) or settings.allow_unauthenticated),
+    )
+
+    async def replay_bodies(incident_id: str) -> list[dict[str, object]]:
+        return _incidents(await replay.incident(incident_id), link)
+
+    async def retry_quarantined(item: Quarantined) -> dict[str, object]:
+        receipt = await replay.quarantined(item)
+        return {
+            "status": receipt.status,
+            "id": receipt.id,
+            "incidents": _incidents([receipt], link),
+        }
+
+    api = Api(
+        database=database,
+        gate=gate,
+        progress=progress,
+        clock=clock,
+        link=link,
+        wake=worker.wake,
+        replay_bodies=replay_bodies,
+        retry_quarantined=retry_quarantined,
+    )
+    post = WebhookDoor(
+        door.accept,
+        door.quarantine,
+        WebhookGate(_secret(settings.webhook_token)),
+        cluster=settings.cluster_name,
+        count=metrics.count_post,
+    )
+    post_findings = FindingsDoor(
+        door.accept,
+        api.describe,
+        gate,
+        cluster=settings.cluster_name,
+        count=metrics.count_post,
+    )
+    dependencies = {"kubernetes": cluster.status, "messages": notifier.status}
+    if diagnoser is not None:
+        dependencies["model"] = diagnoser.status
+    health = Health(database, metrics, lambda: worker.alive, dependencies)
+
+    app = Starlette(
+        routes=[
+            Route("/webhook", post),
+            Route("/webhook/", post),
+            Route("/webhook/{token}", post),
+            Route("/v1/findings", post_findings),
+            *api.routes(),
+            *health.routes(),
+            *schema_routes(),
+        ],
+    )
+    # A redirect would turn the operator's POST into a GET without a body (facts/k8sgpt.md §1.4).
+    app.router.redirect_slashes = False
+    service = Service(
+        settings=settings,
+        database=database,
+        cluster=cluster,
+        notifier=notifier,
+        diagnoser=diagnoser,
+        worker=worker,
+        app=app,
+        clock=clock,
+        lock=lock,
+    )
+    app.router.lifespan_context = service.running
+    return service
+
+
+def _notifier(settings: Settings, write: Callable[[str], object]) -> Notifier:
+    if settings.slack_bot_token is not None:
+        if not settings.slack_channel:
+            raise SettingsError(
+                "AEGIS_SLACK_BOT_TOKEN is set but AEGIS_SLACK_CHANNEL is not: "
+                "name the channel the bot posts to (its id is best)"
+            )
+        return SlackBot(
+            settings.slack_bot_token.get_secret_value(),
+            settings.slack_channel,
+            api_url=settings.slack_api_url,
+        )
+    if settings.slack_webhook_url is not None:
+        return SlackWebhook(settings.slack_webhook_url.get_secret_value())
+    return TerminalNotifier(lambda text: _write_out(write, text))
+
+
+def _write_out(write: Callable[[str], object], text: str) -> None:
+    write(text)
+    sys.stdout.flush()
+
+
+def _diagnoser(settings: Settings, metrics: Metrics) -> Diagnoser | None:
+    options = LLMOptions(
+        api=settings.llm_api,
+        url=settings.llm_url,
+        model=settings.llm_model,
+        num_ctx=settings.llm_num_ctx,
+        concurrency=settings.llm_concurrency,
+        first_byte_timeout=settings.llm_first_byte_timeout.total_seconds(),
+        idle_timeout=settings.llm_idle_timeout.total_seconds(),
+        deadline=settings.llm_deadline.total_seconds(),
+        allow_cloud=settings.llm_allow_cloud,
+    )
+    model = build_model(options)
+    if model is None:
+        return None
+
+    def observe(call: Call) -> None:
+        metrics.observe_model(
+            call.outcome,
+            seconds=call.seconds,
+            prompt_tokens=call.prompt_tokens,
+            answer_tokens=call.answer_tokens,
+            dropped=call.dropped,
+        )
+
+    return Diagnoser(model, options, trust=Trust(settings.llm_trust), observe=observe)
+
+
+async def _warm_up(diagnoser: Diagnoser) -> None:
+    try:
+        await diagnoser.warm_up()
+    except LLMError as error:
+        log.warning(
+            "the model is not ready: %s; incidents are answered by playbooks meanwhile", error
+        )
+
+
+def _incidents(receipts: list[Receipt], link: Callable[[str], str]) -> list[dict[str, object]]:
+    created = {item.incident_id: item.created for r in reversed(receipts) for item in r.items}
+    created |= {item.incident_id: True for r in receipts for item in r.items if item.created}
+    return [{"id": i, "url": link(i), "created": new} for i, new in created.items()]
+
+
+def _signing_secrets(settings: Settings) -> tuple[str, ...]:
+    try:
+        return signing_secrets(_secret(settings.signing_secret) or "")
+    except ValueError as error:
+        raise SettingsError(f"AEGIS_SIGNING_SECRET: {error}") from error
+
+
+def _secret(value: SecretStr | None) -> str | None:
+    return None if value is None else value.get_secret_value()
+
+
+def _lock(database: str | None) -> TextIO | None:
+    """One service a SQLite file: two would take each other's jobs."""
+    if not database or database == ":memory:":
+        return None
+    path = Path(f"{database}.lock")
+    try:
+        lock = path.open("a")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise StoreUnusable(
+            f"another aegis-sink works on {database} (it holds {path}); stop it, or give this one "
+            "its own AEGIS_DATABASE_URL"
+        ) from error
+    except OSError as error:
+        raise StoreUnusable(
+            f"{path} cannot be written: {error.strerror}; the database's folder must exist and be "
+            "writable"
+        ) from error
+    return lock

@@ -1,0 +1,246 @@
+"""The JSON API that reads, and the acts of a person on an incident."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from aegis_sink.flow.progress import Progress
+from aegis_sink.intake.authentication import ApiGate
+from aegis_sink.intake.problem import problem
+from aegis_sink.model import Incident, State
+from aegis_sink.model.codec import incident_summary, incident_to_json, rfc3339
+from aegis_sink.store import incidents, jobs, quarantine
+from aegis_sink.store.database import Connection, Database
+from aegis_sink.store.errors import StoreError
+from aegis_sink.store.incidents import BadCursor, Filter
+from aegis_sink.store.quarantine import Quarantined
+
+LIST_LIMIT = 50
+LIST_LIMIT_MAX = 500
+NAME_LIMIT = 200
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """The routes below `/v1` that read or act. `link` gives an incident's address."""
+
+    database: Database
+    gate: ApiGate
+    progress: Progress
+    clock: Callable[[], datetime]
+    link: Callable[[str], str]
+    wake: Callable[[], None]
+    replay_bodies: Callable[[str], Awaitable[list[dict[str, object]]]]
+    retry_quarantined: Callable[[Quarantined], Awaitable[dict[str, object]]]
+
+    def routes(self) -> list[Route]:
+        """For Starlette."""
+        one = "/v1/incidents/{id}"
+        return [
+            Route("/v1/incidents", self._guarded(self.list), methods=["GET"]),
+            Route(one, self._guarded(self.show), methods=["GET"]),
+            Route(f"{one}/ack", self._guarded(self.acknowledge), methods=["POST"]),
+            Route(f"{one}/resolve", self._guarded(self.resolve), methods=["POST"]),
+            Route(f"{one}/replay", self._guarded(self.replay), methods=["POST"]),
+            Route("/v1/quarantine", self._guarded(self.quarantine), methods=["GET"]),
+            Route("/v1/quarantine/{id}/retry", self._guarded(self.retry), methods=["POST"]),
+        ]
+
+    async def describe(self, incident_id: str, wait: float) -> dict[str, object]:
+        """What `POST /v1/findings` answers of an incident: its address, or all after a wait."""
+        if wait <= 0:
+            return {"id": incident_id, "url": self.link(incident_id)}
+        return self._whole(await self._diagnosed(incident_id, wait))
+
+    async def list(self, request: Request) -> Response:
+        """`GET /v1/incidents`."""
+        try:
+            wanted = _filter(request)
+            page = await self.database.read(lambda c: incidents.page(c, wanted))
+        except (BadCursor, ValueError) as error:
+            return problem(400, str(error))
+        shown = [incident_summary(self._linked(incident)) for incident in page.incidents]
+        return JSONResponse({"incidents": shown, "next_cursor": page.next_cursor})
+
+    async def show(self, request: Request) -> Response:
+        """`GET /v1/incidents/{id}`."""
+        incident = await self.database.read(lambda c: incidents.get(c, _id(request)))
+        return _unknown(request) if incident is None else JSONResponse(self._whole(incident))
+
+    async def acknowledge(self, request: Request) -> Response:
+        """`POST /v1/incidents/{id}/ack`: somebody works on it; repeats stop."""
+        return await self._act(request, State.ACKNOWLEDGED, "acknowledged")
+
+    async def resolve(self, request: Request) -> Response:
+        """`POST /v1/incidents/{id}/resolve`: over, says a person."""
+        return await self._act(request, State.RESOLVED, "resolved")
+
+    async def replay(self, request: Request) -> Response:
+        """`POST /v1/incidents/{id}/replay`: its raw bodies once more, as a new incident."""
+        incident = await self.database.read(lambda c: incidents.get(c, _id(request)))
+        if incident is None:
+            return _unknown(request)
+        replayed = await self.replay_bodies(incident.id)
+        if not replayed:
+            return problem(
+                410,
+                f"the bodies behind incident {incident.id} are older than AEGIS_RETENTION and gone",
+            )
+        return JSONResponse({"incidents": replayed})
+
+    async def quarantine(self, request: Request) -> Response:
+        """`GET /v1/quarantine`."""
+        try:
+            limit = _limit(request)
+        except ValueError as error:
+            return problem(400, str(error))
+        items = await self.database.read(lambda c: quarantine.items(c, limit=limit))
+        count, stored = await self.database.read(quarantine.size)
+        return JSONResponse(
+            {"quarantine": [_item(i) for i in items], "count": count, "stored_bytes": stored}
+        )
+
+    async def retry(self, request: Request) -> Response:
+        """`POST /v1/quarantine/{id}/retry`: perhaps this version understands it."""
+        wanted = _id(request)
+        item = await self.database.read(lambda c: quarantine.get(c, wanted))
+        if item is None:
+            return problem(404, f"no quarantined body {wanted[:64]}")
+        return JSONResponse(await self.retry_quarantined(item))
+
+    def _guarded(self, endpoint: Endpoint) -> Endpoint:
+        async def guarded(request: Request) -> Response:
+            if not self.gate.admits(request.headers.get("authorization", "").encode()):
+                return problem(401, self.gate.hint, headers={"www-authenticate": "Bearer"})
+            try:
+                return await endpoint(request)
+            except StoreError as error:
+                return problem(503, str(error), headers={"retry-after": "5"})
+
+        return guarded
+
+    async def _act(self, request: Request, state: State, what: str) -> Response:
+        try:
+            by, reason = await _who_and_why(request)
+        except ValueError as error:
+            return problem(400, str(error))
+        now = self.clock()
+        wanted = _id(request)
+
+        def act(connection: Connection) -> Incident | None:
+            incident = incidents.get(connection, wanted)
+            if incident is None or incident.state is state:
+                return incident
+            incidents.set_state(
+                connection,
+                incident.id,
+                state,
+                at=now,
+                what=what,
+                reason=f"by {by}" + (f": {reason}" if reason else ""),
+                by=by if state is State.ACKNOWLEDGED else None,
+            )
+            jobs.enqueue(connection, incident.id, jobs.TELL, now)
+            return incidents.get(connection, incident.id)
+
+        incident = await self.database.write(act)
+        if incident is None:
+            return _unknown(request)
+        self.wake()
+        return JSONResponse(self._whole(incident))
+
+    async def _diagnosed(self, incident_id: str, seconds: float) -> Incident:
+        """The incident once its diagnosis is there, or as it stands when time is up."""
+        end = asyncio.get_running_loop().time() + seconds
+        while True:
+            seen = self.progress.mark()
+            incident = await self.database.read(lambda c: incidents.get(c, incident_id))
+            assert incident is not None
+            left = end - asyncio.get_running_loop().time()
+            if left <= 0 or (incident.diagnosis is not None and not incident.diagnosing):
+                return incident
+            await self.progress.beyond(seen, seconds=left)
+
+    def _linked(self, incident: Incident) -> Incident:
+        return replace(incident, url=self.link(incident.id))
+
+    def _whole(self, incident: Incident) -> dict[str, object]:
+        return incident_to_json(self._linked(incident))
+
+
+def _id(request: Request) -> str:
+    wanted: str = request.path_params["id"]
+    return wanted
+
+
+def _unknown(request: Request) -> Response:
+    return problem(404, f"no incident {_id(request)[:64]}")
+
+
+def _filter(request: Request) -> Filter:
+    query = request.query_params
+    state = query.get("state") or None
+    if state is not None and state not in set(State):
+        raise ValueError(f"state={state[:40]} is none of {', '.join(State)}")
+    for name, value in query.items():
+        if "\0" in value:
+            raise ValueError(f"{name} holds a NUL character")
+    return Filter(
+        state=state,
+        namespace=query.get("namespace"),
+        query=query.get("q") or None,
+        limit=_limit(request),
+        cursor=query.get("cursor") or None,
+    )
+
+
+def _limit(request: Request) -> int:
+    text = request.query_params.get("limit", str(LIST_LIMIT))
+    if not (text.isascii() and text.isdigit() and 1 <= len(text) <= 4):
+        raise ValueError(f"limit={text[:40]} is not a number from 1 to {LIST_LIMIT_MAX}")
+    limit = int(text)
+    if not 1 <= limit <= LIST_LIMIT_MAX:
+        raise ValueError(f"limit={text} is not a number from 1 to {LIST_LIMIT_MAX}")
+    return limit
+
+
+async def _who_and_why(request: Request) -> tuple[str, str]:
+    """`{"by": …, "reason": …}`, both optional, as the body of an act."""
+    body = await request.body()
+    if not body:
+        return "the API", ""
+    try:
+        data = await request.json()
+    except (ValueError, RecursionError) as error:
+        raise ValueError("the body is not JSON") from error
+    if not isinstance(data, dict):
+        raise ValueError('the body is no object; write {"by": "…", "reason": "…"}')
+    by, reason = data.get("by") or "the API", data.get("reason") or ""
+    if not isinstance(by, str) or not isinstance(reason, str):
+        raise ValueError("by and reason are texts")
+    return _plain(by), _plain(reason)
+
+
+def _plain(text: str) -> str:
+    return CONTROL.sub(" ", text.encode("utf-8", "replace").decode())[:NAME_LIMIT]
+
+
+def _item(item: Quarantined) -> dict[str, object]:
+    return {
+        "id": item.id,
+        "received_at": rfc3339(item.received_at),
+        "door": item.door,
+        "reason": item.reason,
+        "size": item.size,
+        "first": item.first,
+        "retries": item.retries,
+    }
