@@ -1,7 +1,10 @@
 """Socket Mode: buttons for a cluster without a public address."""
 
+import asyncio
 import logging
+import re
 
+import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
@@ -10,13 +13,26 @@ from slack_sdk.socket_mode.response import SocketModeResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
 from aegis_sink.notify.desk import ActionDesk
-from aegis_sink.notify.errors import NotifyRefused, NotifyUnavailable
+from aegis_sink.notify.errors import NotifyError, NotifyRefused, NotifyUnavailable
 from aegis_sink.notify.slack import SLACK_API_URL
 
-log = logging.getLogger(__name__)
-# At DEBUG the SDK writes whole envelopes and the address of the socket, which is a secret.
+CONNECT_SECONDS = 20.0
+
+_SOCKET_URL = re.compile(r"wss?://[^\s'\"]+")
+
+
+def _without_ticket(record: logging.LogRecord) -> bool:
+    """The socket's address holds a ticket; tracebacks of the SDK's reconnects repeat it."""
+    record.msg = _SOCKET_URL.sub("wss://…", record.getMessage())
+    record.args = ()
+    record.exc_info = None
+    return True
+
+
 _sdk_log = logging.getLogger(f"{__name__}.sdk")
+# At DEBUG the SDK writes whole envelopes.
 _sdk_log.setLevel(logging.INFO)
+_sdk_log.addFilter(_without_ticket)
 
 
 class SlackSocket:
@@ -33,27 +49,37 @@ class SlackSocket:
 
         Raises NotifyRefused for a wrong token or missing scope, NotifyUnavailable else.
         """
-        client = SocketModeClient(
-            app_token=self._app_token,
-            logger=_sdk_log,
-            web_client=AsyncWebClient(base_url=self._api_url, logger=_sdk_log),
-        )
-        client.socket_mode_request_listeners.append(self._receive)
-        self._client = client
+        web = AsyncWebClient(base_url=self._api_url, logger=_sdk_log, timeout=int(CONNECT_SECONDS))
+        error: NotifyError
         try:
-            await client.connect()  # type: ignore[no-untyped-call]
-        except SlackApiError as error:
-            await self.close()
-            code = error.response.get("error")
-            raise NotifyRefused(
+            # Asked here first: the SDK's connect() tries a wrong token again for ever.
+            answer = await web.apps_connections_open(app_token=self._app_token)
+        except SlackApiError as exc:
+            code = exc.response.get("error")
+            error = NotifyRefused(
                 f"Slack said {code} when opening Socket Mode: set AEGIS_SLACK_APP_TOKEN to an "
                 "app-level token (xapp-…) with the scope connections:write, and turn Socket Mode on"
-            ) from None
-        except (OSError, TimeoutError) as error:
+            )
+        except (aiohttp.ClientError, TimeoutError) as exc:
+            error = NotifyUnavailable(
+                f"Slack's Socket Mode cannot be reached: {type(exc).__name__}"
+            )
+        else:
+            await self._listen(web, str(answer["url"]))
+            return
+        raise error
+
+    async def _listen(self, web: AsyncWebClient, url: str) -> None:
+        client = SocketModeClient(app_token=self._app_token, logger=_sdk_log, web_client=web)
+        client.socket_mode_request_listeners.append(self._receive)
+        client.wss_uri = url
+        self._client = client
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await client.connect()  # type: ignore[no-untyped-call]
+        except TimeoutError:
             await self.close()
-            raise NotifyUnavailable(
-                f"Slack's Socket Mode cannot be reached: {type(error).__name__}"
-            ) from None
+            raise NotifyUnavailable("Slack's Socket Mode did not open its socket") from None
 
     async def close(self) -> None:
         """Close the socket."""
