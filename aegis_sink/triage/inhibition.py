@@ -1,0 +1,131 @@
+"""Which incident mutes which: what follows from a larger problem is listed under it, not told.
+
+The parents are a Node that is not ready, a StorageClass that does not exist, an admission webhook
+that does not answer and a quota that is exceeded. A child is muted only when texts or evidence say
+that it hangs on just this parent: a missed link costs one message, a wrong one hides a problem.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from aegis_sink.model import Incident, State
+from aegis_sink.model.facts import PodFacts
+
+# K8sGPT walks the kinds one after another and a node is reported when its lease is 40 s old, so a
+# child may be seen before its parent.
+CHILD_LEAD = timedelta(minutes=5)
+
+_NODE_DOWN = re.compile(r"has condition of type Ready,")
+_STORAGE_CLASS = re.compile(
+    r"storageclass\.storage\.k8s\.io \"([^\"\s]{1,253})\" not found"
+    r"|^StatefulSet uses the storage class (\S{1,253}) which does not exist"
+)
+_UNBOUND = re.compile(r"unbound immediate PersistentVolumeClaims|persistentvolumeclaim \"")
+_QUOTA = re.compile(r"exceeded quota: ([^\s,]{1,253}),")
+_WEBHOOK = re.compile(r"failed calling webhook \"([^\"\s]{1,253})\"")
+_WEBHOOKS = ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration")
+
+
+@dataclass(frozen=True, slots=True)
+class Muting:
+    """The parent of a muted incident, and why in words ("follows from Node n1, …")."""
+
+    parent: Incident
+    because: str
+
+
+def muted_by_parent(incident: Incident, incidents: Iterable[Incident]) -> Muting | None:
+    """The oldest of `incidents` that mutes `incident`; None: it stands for itself.
+
+    Incidents of other clusters and resolved ones mute nothing. Two incidents never mute each
+    other: where both could be the parent it is the older one.
+    """
+    if incident.state is State.RESOLVED:
+        return None
+    found = (
+        Muting(parent, because)
+        for parent in incidents
+        if parent.id != incident.id
+        and parent.cluster == incident.cluster
+        and parent.state is not State.RESOLVED
+        and (because := _because(parent, incident))
+    )
+    return min(found, key=lambda muting: _age(muting.parent), default=None)
+
+
+def _because(parent: Incident, child: Incident) -> str:
+    """Why `parent` mutes `child`, "" when it does not."""
+    for rule in _RULES:
+        if because := rule(parent, child):
+            return f"follows from {parent.subject}, {because}"
+    return ""
+
+
+def _node(parent: Incident, child: Incident) -> str:
+    if parent.subject.resource_kind != "Node" or child.subject.resource_kind == "Node":
+        return ""
+    if not any(_NODE_DOWN.search(text) for text in parent.errors):
+        return ""
+    nodes = {fact.node for fact in _pods(child) if fact.node}
+    # Pods on other nodes are ill as well: then the node does not explain it.
+    if nodes != {parent.subject.name} or child.first_seen < parent.first_seen - CHILD_LEAD:
+        return ""
+    return "which is not ready: all its pods that were looked at are there"
+
+
+def _storage_class(parent: Incident, child: Incident) -> str:
+    missing = _all(_STORAGE_CLASS, parent)
+    if not missing:
+        return ""
+    if shared := missing & _all(_STORAGE_CLASS, child):
+        if _age(parent) >= _age(child):
+            return ""
+        return f"which lacks StorageClass {min(shared)} too"
+    if not any(_UNBOUND.search(text) for text in child.errors):
+        return ""
+    if parent.subject.namespace != child.subject.namespace:
+        return ""
+    waiting = {claim for fact in _pods(child) for claim in fact.pending_claims}
+    if parent.subject.name in waiting or parent.subject == child.subject:
+        return f"for which StorageClass {min(missing)} does not exist"
+    return ""
+
+
+def _admission_webhook(parent: Incident, child: Incident) -> str:
+    if parent.subject.resource_kind not in _WEBHOOKS:
+        return ""
+    # The name of a Result's webhook starts with a slash (facts/k8sgpt.md §2.4).
+    name = parent.subject.name.lstrip("/")
+    return "which does not answer" if name in _all(_WEBHOOK, child) else ""
+
+
+def _quota(parent: Incident, child: Incident) -> str:
+    if parent.subject.namespace != child.subject.namespace or _age(parent) >= _age(child):
+        return ""
+    shared = _all(_QUOTA, parent) & _all(_QUOTA, child)
+    return f"which exceeds quota {min(shared)} too" if shared else ""
+
+
+_RULES: tuple[Callable[[Incident, Incident], str], ...] = (
+    _node,
+    _storage_class,
+    _admission_webhook,
+    _quota,
+)
+
+
+def _age(incident: Incident) -> tuple[float, str]:
+    """Orders from the oldest to the newest, the same in every replica."""
+    return incident.first_seen.timestamp(), incident.id
+
+
+def _all(pattern: re.Pattern[str], incident: Incident) -> set[str]:
+    """The names that a pattern finds in the errors."""
+    found = (match for text in incident.errors for match in pattern.finditer(text[:4096]))
+    return {next(group for group in match.groups() if group) for match in found}
+
+
+def _pods(incident: Incident) -> Iterable[PodFacts]:
+    return (e.facts for e in incident.evidence if isinstance(e.facts, PodFacts))
