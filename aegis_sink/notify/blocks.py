@@ -123,18 +123,15 @@ def _fitting(parts: Sequence[Part], *, more: str, taken: Sequence[Json]) -> list
 
 
 def _where_and_when(message: Message, now: datetime) -> list[Json]:
-    elements = [_text(message.subject, bold=True), _text(f" · {message.place}\n")]
+    subject = [_text(message.subject, bold=True), _text(" · ")] if message.subject else []
+    elements = [*subject, _text(f"{message.place}\n"), _text(f"{message.status} · ", bold=True)]
     if message.until is None:
-        elements += [
-            _text(f"{message.status} · since "),
-            _date(message.since, "{date_short_pretty} {time} ({ago})", now),
-        ]
+        elements.append(_date(message.since, "since {date_short_pretty} {time} ({ago})", now))
     else:
         elements += [
-            _text(f"{message.status} · lasted {lasted(message)}: "),
-            _date(message.since, "{date_short_pretty} {time}", now),
-            _text(" – "),
-            _date(message.until, "{time}", now),
+            _text(f"lasted {lasted(message)}, "),
+            _date(message.since, "from {date_short_pretty} {time}", now),
+            _date(message.until, " to {time}", now),
         ]
     if message.objects:
         elements.append(_text(f" · {message.objects}"))
@@ -189,7 +186,8 @@ def _text(text: str, *, bold: bool = False, italic: bool = False) -> Json:
 
 
 def _date(at: datetime, form: str, now: datetime) -> Json:
-    fallback = time_words(at, now=now)
+    """A date in the reader's own zone; `form` holds Slack's tokens, one word may lead it."""
+    fallback = form[: form.index("{")] + time_words(at, now=now)
     return {"type": "date", "timestamp": int(at.timestamp()), "format": form, "fallback": fallback}
 
 

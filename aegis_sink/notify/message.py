@@ -74,8 +74,8 @@ class Link:
 class Message:
     """An incident as a person should hear it.
 
-    `headline` starts with a symbol and a word for state and severity. `status` is what just
-    happened. `since` and `until` are UTC; a renderer shows them in the reader's zone where it can.
+    `headline` starts with a symbol and a word for state and severity. `subject` is "" when the
+    headline names it. `status` is what just happened. `since` and `until` are UTC; a renderer shows them in the reader's zone where it can.
     `summary` is one line for a notification.
     """
 
@@ -97,9 +97,11 @@ def compose(incident: Incident, reason: NoticeReason, *, now: datetime) -> Messa
     """The message for an incident as it stands."""
     resolved = incident.state is State.RESOLVED
     symbol, word = ("✅", "RESOLVED") if resolved else _SEVERITY[incident.severity]
-    title = one_line(incident.title or f"{incident.subject.kind} {incident.subject.name}")
-    headline = f"{symbol} {word}: {clamp(title, 120)}"
-    subject = clamp(one_line(f"{incident.subject.kind} {incident.subject.name}"), 200)
+    title = one_line(incident.title or str(incident.subject))
+    headline = f"{symbol} {word} · {clamp(title, 130)}"
+    # Triage's titles begin with the subject: said once is enough.
+    told = one_line(str(incident.subject)) in title
+    subject = "" if told else clamp(one_line(str(incident.subject)), 200)
     parts = _resolved_parts(incident) if resolved else _open_parts(incident)
     message = Message(
         incident_id=incident.id,
@@ -190,10 +192,10 @@ def _check_in_words(fix: Fix) -> str:
 
 
 def _place(incident: Incident) -> str:
-    cluster = f"cluster {one_line(incident.cluster)}"
+    cluster = f"cluster {clamp(one_line(incident.cluster), 100)}"
     if incident.subject.namespace:
-        return clamp(f"namespace {one_line(incident.subject.namespace)} · {cluster}", 250)
-    return clamp(cluster, 250)
+        return f"{cluster} · namespace {clamp(one_line(incident.subject.namespace), 100)}"
+    return cluster
 
 
 def _status(incident: Incident, reason: NoticeReason) -> str:
@@ -309,8 +311,8 @@ def duration_of_answer(diagnosis: Diagnosis) -> str:
 
 
 def _with_summary(message: Message, now: datetime) -> Message:
-    texts = [f"{message.headline} — {message.subject}, {message.place}, "]
-    texts.append(when_in_words(message, now=now) + ".")
+    where = ", ".join(filter(None, (message.subject, *message.place.split(" · "))))
+    texts = [f"{message.headline} — {where}, {when_in_words(message, now=now)}."]
     cause = next((p for p in message.parts if p.label.startswith("Why")), None)
     if cause is not None and cause.text:
         texts.append(f"{cause.label}: {cause.text}")

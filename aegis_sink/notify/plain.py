@@ -13,7 +13,7 @@ def plain_lines(message: Message, *, now: datetime, more: str) -> list[str]:
     head = [message.status, when_in_words(message, now=now), message.objects]
     lines = [
         message.headline,
-        f"{message.subject} · {message.place}",
+        f"{message.subject} · {message.place}" if message.subject else message.place,
         " · ".join(piece for piece in head if piece),
     ]
     for part in message.parts:

@@ -29,7 +29,7 @@ def make_found() -> Incident:
         cluster="prod-eu",
         state=State.OPEN,
         severity=Severity.DOWN,
-        title="api keeps being killed for memory",
+        title="Deployment shop/api: container api was OOM-killed",
         subject=API,
         objects=tuple(ObjectRef("Pod", f"api-7d9c-{n}", "shop") for n in range(3)),
         errors=("the last termination reason is OOMKilled container=api pod=api-7d9c-0",),

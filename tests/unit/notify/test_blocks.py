@@ -221,7 +221,7 @@ def test_the_time_is_shown_in_the_readers_own_zone(found: Incident) -> None:
     rendered = render(compose(found, NoticeReason.FIRST, now=NOW), now=NOW)
     dates = [e for e in _elements(rendered.blocks[1]) if e["type"] == "date"]
     assert dates[0]["timestamp"] == int((NOW - timedelta(minutes=12)).timestamp())
-    assert dates[0]["fallback"] == "02:14 UTC"
+    assert dates[0]["fallback"] == "since 02:14 UTC"
     assert "{ago}" in str(dates[0]["format"])
 
 

@@ -40,8 +40,8 @@ def diagnosis_of(incident: Incident) -> Diagnosis:
 def test_a_diagnosed_incident_read_aloud(diagnosed: Incident) -> None:
     assert said(diagnosed) == "\n".join(
         [
-            "🛑 DOWN: api keeps being killed for memory",
-            "Deployment api · namespace shop · cluster prod-eu",
+            "🛑 DOWN · Deployment shop/api: container api was OOM-killed",
+            "cluster prod-eu · namespace shop",
             "Open · since 02:14 UTC (12 min) · 3 Pods",
             "Why (certain): The Java heap (512Mi) is larger than the container's memory limit "
             "(256Mi).",
@@ -92,7 +92,7 @@ def test_without_a_cluster_the_message_says_what_could_not_be_read(found: Incide
 def test_a_resolved_incident_says_how_long_and_gives_no_command(diagnosed: Incident) -> None:
     at = NOW + timedelta(minutes=20)
     text = said(replace(diagnosed, state=State.RESOLVED, resolved_at=at), NoticeReason.RESOLVED)
-    assert text.startswith("✅ RESOLVED: api keeps being killed")
+    assert text.startswith("✅ RESOLVED · Deployment shop/api")
     assert "02:14 UTC – 02:46 UTC (32 min)" in text
     assert "Why it was (certain): The Java heap" in text
     assert "kubectl" not in text
@@ -161,7 +161,7 @@ def test_a_command_with_placeholders_says_to_fill_them_in(diagnosed: Incident) -
 def test_states_and_severities_differ_in_shape_and_word(found: Incident) -> None:
     heads = [compose(replace(found, severity=s), NoticeReason.FIRST, now=NOW) for s in Severity]
     heads.append(compose(replace(found, state=State.RESOLVED), NoticeReason.RESOLVED, now=NOW))
-    symbols, words = zip(*(m.headline.split(":")[0].split(" ", 1) for m in heads), strict=True)
+    symbols, words = zip(*(m.headline.split(" · ")[0].split(" ", 1) for m in heads), strict=True)
     assert len(set(symbols)) == len(set(words)) == len(heads)
 
 
@@ -189,7 +189,9 @@ def test_who_acknowledged_is_named(found: Incident) -> None:
 def test_the_notification_text_is_one_short_line(diagnosed: Incident) -> None:
     summary = compose(diagnosed, NoticeReason.DIAGNOSED, now=NOW).summary
     assert "\n" not in summary
-    assert summary.startswith("🛑 DOWN: api keeps being killed for memory")
+    assert summary.startswith(
+        "🛑 DOWN · Deployment shop/api: container api was OOM-killed — cluster"
+    )
     assert "Why (certain)" in summary
     assert len(summary) <= 600
 
@@ -221,6 +223,12 @@ def test_the_thread_of_a_repeat_says_that_nobody_took_it(found: Incident, now: d
     (part,) = compose_reply(found, NoticeReason.REPEAT, now=now)
     assert part.label == "⏰ Still broken after 12 min"
     assert part.text == "Nobody has acknowledged it."
+
+
+def test_a_subject_that_the_title_does_not_name_is_named_below_it(found: Incident) -> None:
+    other = replace(found, title="nothing answers on port 80")
+    assert "\nDeployment shop/api · cluster prod-eu" in said(other, NoticeReason.FIRST)
+    assert "Deployment shop/api · " not in said(found, NoticeReason.FIRST).split("\n", 1)[1]
 
 
 def test_links_are_only_our_own(found: Incident) -> None:
