@@ -188,7 +188,8 @@ def _rank(scored: _Scored) -> tuple[bool, bool, int, int]:
 def _weigh(
     cause: Cause, view: View, applies: Held, case: Case, wider: _Scored | None
 ) -> _Scored | None:
-    """One cause in one view; None when nothing of its own speaks for it."""
+    """One cause in one view; None when nothing of its own speaks for it, or too little: a weak
+    sign adds to a case and never makes one."""
     certain = holds(cause.certain, view) if cause.certain is not None else Held(False)
     grounds = [applies, certain] if certain.truth else [applies]
     score = CERTAIN_SCORE if certain.truth else 0
@@ -197,7 +198,7 @@ def _weigh(
         if held.truth:
             score += weighed.weight
             grounds.append(held)
-    if score == 0 and not cause.open:
+    if score < Weight.MEDIUM and not cause.open:
         return None
     excluded = ""
     values = Values(view, _words(case, grounds))
