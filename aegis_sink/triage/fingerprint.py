@@ -48,11 +48,26 @@ def normalise(text: str) -> str:
     return _class_of(text[:TEXT_CHARACTERS], ())
 
 
+def pulled_image(text: str) -> str:
+    """The image that the text of a failed pull names, as the kubelet would write it; "" if none.
+
+    containerd writes names out: `docker.io/library/nginx:latest` for `nginx`.
+    """
+    named = _IMAGE.search(text)
+    if named is None:
+        return ""
+    name = named["image"] or named["bare"]
+    name = name.removeprefix("docker.io/").removeprefix("library/").removesuffix(":latest")
+    return _DIGEST.sub("<digest>", name)
+
+
 _Rewrite = Callable[[re.Match[str]], str]
 _Texts = tuple[tuple[str, re.Pattern[str], str | _Rewrite], ...]
 
 
 def _class_of(text: str, own: _Texts) -> str:
+    if "[redacted:" in text:
+        text = _REDACTED.sub("[redacted]", text)
     # `marker in text` costs a fraction of a search, and most texts match no row or one.
     for rows in (own, _ANY_KIND):
         for marker, pattern, rewrite in rows:
@@ -74,16 +89,7 @@ def _backs_off(found: re.Match[str]) -> str:
 
 
 def _pull(found: re.Match[str]) -> str:
-    named = _IMAGE.search(found.string)
-    if named is None:
-        return "cannot pull image"
-    return f"cannot pull image {_image(named['image'] or named['bare'])}"
-
-
-def _image(name: str) -> str:
-    """containerd writes the names out (docker.io/library/nginx:latest), the kubelet does not."""
-    name = name.removeprefix("docker.io/").removeprefix("library/").removesuffix(":latest")
-    return _DIGEST.sub("<digest>", name)
+    return f"cannot pull image {pulled_image(found.string)}".rstrip()
 
 
 def _unschedulable(found: re.Match[str]) -> str:
@@ -122,6 +128,7 @@ _IMAGE = re.compile(
     r"(?:image|reference) \"(?P<image>[^\"\s]{1,500})\""
     r"|(?:manifest|access denied) for (?P<bare>[^\s,]{1,500})"
 )
+_REDACTED = re.compile(r"\[redacted:[^\]\s]{1,80}\]")
 _DIGEST = re.compile(r"sha(?:256|512):[0-9a-f]{32,128}")
 _COUNT = re.compile(r"^\d+ (?:node\(s\) )?")
 _PASSING_REASONS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
@@ -220,8 +227,7 @@ _OF_KIND: dict[str, _Texts] = {
 # Only names and numbers with a digit can hold what changes; they are looked at from their first
 # character on, so that no position is looked at more than twice.
 _TOKENS = re.compile(
-    r"\[redacted:[^\]\s]{1,80}\]"
-    r"|\b[Pp]ods?[ =/]\"?(?P<pod>[a-z0-9][a-z0-9./-]*)"
+    r"\b[Pp]ods?[ =/]\"?(?P<pod>[a-z0-9][a-z0-9./-]*)"
     r"|(?<![\w.:/@+%-])(?=[^\d\s\"'(){}\[\],;=<>|!?*#&$]{0,253}\d)(?P<token>[\w.:/@+%-]+)"
 )
 _IPV4 = r"\d{1,3}(?:\.\d{1,3}){3}"
@@ -257,10 +263,7 @@ def _rewritten(text: str) -> str:
 def _token(found: re.Match[str]) -> str:
     token = found["token"]
     if token is None:
-        name = found["pod"]
-        if name is None:
-            return "[redacted]"
-        return found[0][: found.start("pod") - found.start()] + _pod(name)
+        return found[0][: found.start("pod") - found.start()] + _pod(found["pod"])
     core = token.rstrip(".:/-")
     end = token[len(core) :]
     whole = _WHOLE.fullmatch(core)

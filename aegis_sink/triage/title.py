@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from aegis_sink.model import ObjectRef
+from aegis_sink.triage.fingerprint import pulled_image
 
 TITLE_CHARACTERS = 120
 _LEAST_CHARACTERS = 40  # of what is wrong, however long the subject's name is
@@ -71,11 +72,7 @@ def _ended(found: re.Match[str]) -> str:
 
 
 def _image_of(found: re.Match[str]) -> str:
-    named = re.search(
-        r'(?:image|reference) "([^"]+)"|(?:manifest|denied) for ([^\s,]+)', found.string
-    )
-    image = (named[1] or named[2]) if named else ""
-    return f"cannot pull image {image}".rstrip()
+    return f"cannot pull image {pulled_image(found.string)}".rstrip()
 
 
 def _unschedulable(found: re.Match[str]) -> str:

@@ -131,6 +131,11 @@ ONE_PROBLEM = {
         "login with [redacted:password:a1b2] failed",
         "login with [redacted:token:ffff] failed",
     ),
+    "a redacted image": (
+        "Pod",
+        'Back-off pulling image "registry.local/[redacted:token:a1b2]/app:1"',
+        'Back-off pulling image "registry.local/[redacted:token:ffff]/app:1"',
+    ),
     "a privileged container": (
         "Security/Pod",
         "Container api in pod api-66959989c5-d222p is running as privileged which poses security risks",
@@ -205,6 +210,10 @@ def test_neither_the_order_nor_the_number_of_the_same_errors_matters() -> None:
 def test_a_node_that_stopped_talking_is_one_problem_however_many_conditions_say_so() -> None:
     _, *texts = ONE_PROBLEM["a node that stopped talking"]
     assert failure_class("Node", texts) == failure_class("Node", texts[:1]) == "node status unknown"
+
+
+def test_an_empty_error_changes_nothing() -> None:
+    assert failure_class("Pod", ("boom", "", " ")) == failure_class("Pod", ("boom",))
 
 
 def test_no_errors_are_unknown() -> None:

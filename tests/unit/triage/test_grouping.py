@@ -88,7 +88,7 @@ def test_a_service_without_endpoints_joins_only_where_pods_have_no_address() -> 
         replace(SICK, state=State.RESOLVED),
         replace(SICK, subject=ObjectRef("Deployment", "api", "dev")),
         replace(SICK, subject=ObjectRef("Deployment", "web", "shop")),
-        replace(SICK, subject=ObjectRef("Node", "api", "")),
+        replace(SICK, subject=ObjectRef("Ingress", "api", "shop")),
     ],
 )
 def test_nothing_joins_what_is_over_or_another_workload(other: Incident) -> None:

@@ -74,6 +74,10 @@ def test_a_node_that_is_not_ready_mutes_what_runs_only_there() -> None:
     assert muting.because.startswith("follows from Node n1, which is not ready")
 
 
+def test_what_was_seen_a_little_before_its_node_follows_from_it() -> None:
+    assert parent_of(replace(ON_N1, first_seen=START - timedelta(minutes=4)), NODE) == "node"
+
+
 @pytest.mark.parametrize(
     "child",
     [
