@@ -224,15 +224,15 @@ _OF_KIND: dict[str, _Texts] = {
 
 # --- All other texts, token by token ------------------------------------------------------------
 
-# Only names and numbers with a digit can hold what changes; they are looked at from their first
-# character on, so that no position is looked at more than twice.
-_TOKENS = re.compile(
-    r"\b[Pp]ods?[ =/]\"?(?P<pod>[a-z0-9][a-z0-9./-]*)"
-    r"|(?<![\w.:/@+%-])(?=[^\d\s\"'(){}\[\],;=<>|!?*#&$]{0,253}\d)(?P<token>[\w.:/@+%-]+)"
-)
 _IPV4 = r"\d{1,3}(?:\.\d{1,3}){3}"
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _UNIT = r"(?:ns|us|µs|ms|[smhdy]|[kKMGTPE]i?B?|B|bytes|%)"
+# Only names and numbers with a digit can hold what changes; they are looked at from their first
+# character on, so that no position is looked at more than twice.
+_TOKENS = re.compile(
+    rf"\b[Pp]ods?[ =/]\"?(?!{_UUID})(?P<pod>[a-z][a-z0-9./-]*)"
+    r"|(?<![\w.:/@+%-])(?=[^\d\s\"'(){}\[\],;=<>|!?*#&$]{0,253}\d)(?P<token>[\w.:/@+%-]+)"
+)
 _WHOLE = re.compile(
     rf"(?P<ip>{_IPV4}(?:/\d{{1,2}})?(?::(?P<port>\d{{1,5}}))?"
     r"|(?=[^:]*:[^:]*:)[0-9a-f:]*:[0-9a-f]*[a-f][0-9a-f:]*|[0-9a-f]{0,4}::[0-9a-f:]*)"

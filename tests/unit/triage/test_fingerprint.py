@@ -136,6 +136,21 @@ ONE_PROBLEM = {
         'Back-off pulling image "registry.local/[redacted:token:a1b2]/app:1"',
         'Back-off pulling image "registry.local/[redacted:token:ffff]/app:1"',
     ),
+    "a pod's address": (
+        "Pod",
+        "cannot reach pod 10.1.2.3 from pod 10.1.2.4:40000",
+        "cannot reach pod 10.1.7.3 from pod 10.1.7.4:50000",
+    ),
+    "a pod's id": (
+        "Pod",
+        'pod "f81d4fae-7dec-11d0-a765-00a0c91e6bf6" is gone: /var/lib/kubelet/pods/f81d4fae-7dec-11d0-a765-00a0c91e6bf6/volumes',
+        'pod "1b4e28ba-2fa1-11d2-883f-0016d3cca427" is gone: /var/lib/kubelet/pods/1b4e28ba-2fa1-11d2-883f-0016d3cca427/volumes',
+    ),
+    "a claim's volume": (
+        "Pod",
+        'Multi-Attach error for volume "pvc-f81d4fae-7dec-11d0-a765-00a0c91e6bf6" Volume is already used by pod(s) api-66959989c5-d222p',
+        'Multi-Attach error for volume "pvc-1b4e28ba-2fa1-11d2-883f-0016d3cca427" Volume is already used by pod(s) api-66959989c5-zq2lm',
+    ),
     "a privileged container": (
         "Security/Pod",
         "Container api in pod api-66959989c5-d222p is running as privileged which poses security risks",
