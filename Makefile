@@ -34,7 +34,7 @@ check: $(VENV)/dev.stamp
 
 ## Measure, as ratios to a bare reference in the same run; decides nothing.
 bench: $(VENV)/dev.stamp
-	$(BIN)/python -m tests.bench
+	$(BIN)/python tests/bench/run.py
 
 ## Write the locked requirements anew.
 lock: $(VENV)/dev.stamp

@@ -1,0 +1,28 @@
+"""`make bench`: measures, prints a table, writes bench/results.json. Decides nothing."""
+
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import ack_bench
+
+RESULTS = Path("bench/results.json")
+
+
+def main() -> None:
+    """Run every bench."""
+    results = {"acknowledgements": ack_bench.run()}
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    for bench, rows in results.items():
+        sys.stdout.write(f"\n{bench}\n")
+        for name, numbers in rows.items():
+            shown = "  ".join(f"{key} {value:.2f}" for key, value in numbers.items())
+            sys.stdout.write(f"  {name:18} {shown}\n")
+    sys.stdout.write(f"\nwritten to {RESULTS}\n")
+
+
+if __name__ == "__main__":
+    main()
