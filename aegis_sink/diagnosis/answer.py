@@ -13,8 +13,8 @@ from jsonschema import Draft202012Validator
 
 from aegis_sink.diagnosis.assess import Assessment
 from aegis_sink.diagnosis.case import Case
+from aegis_sink.diagnosis.cleaning import clean
 from aegis_sink.diagnosis.errors import AnswerInvalid
-from aegis_sink.diagnosis.prompt import clean
 
 SHORTEST_QUOTE = 4
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from aegis_sink.diagnosis.cleaning import clean
 from aegis_sink.diagnosis.quantities import cpu, duration, memory
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"\{([a-z_]+(?:\.[a-z_]+)?)((?:\|[a-z_]+)*)\}")
 _LONGEST_VALUE = 200
+_ANGLES = str.maketrans("<>", "‹›")
+_PING = re.compile(r"@(here|channel|everyone)\b", re.IGNORECASE)
 
 
 def _number(value: Value, render: Callable[[int], str]) -> str:
@@ -99,5 +102,7 @@ def _fill(template: str, values: Values) -> tuple[str, bool]:
 
 
 def _shown(text: str) -> str:
-    text = " ".join(text.split())
+    """On one line, short, and without what Slack would take for a mention or a link."""
+    text = " ".join(clean(text).split()).translate(_ANGLES)
+    text = _PING.sub(r"@ \1", text)
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"

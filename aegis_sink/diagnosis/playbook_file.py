@@ -41,20 +41,25 @@ from aegis_sink.model.facts import TOPICS, field_names
 SIMPLE_NAMES = frozenset({"subject", "object", "namespace", "name"})
 """What a template may always say, besides fields and named groups of its own conditions."""
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's where PyYAML was built with it: the playbooks are read at every start."""
+
 
 def read_playbook(text: str, source: str) -> Playbook:
     """Parse one file. Raises PlaybookError with every fault found."""
     try:
-        document = yaml.safe_load(text)
+        document = yaml.load(text, Loader=_LOADER)  # noqa: S506 -- a safe loader
     except yaml.YAMLError as error:
         raise PlaybookError((f"{source}: not YAML: {error}",)) from error
-    lines = _Lines(text)
-    problems = tuple(
-        f"{source}:{lines.of(e.absolute_path)}: {_path(e.absolute_path)}: {_reason(e)}"
-        for e in _validator().iter_errors(document)
-    )
-    if problems:
-        raise PlaybookError(problems)
+    errors = list(_validator().iter_errors(document))
+    if errors:
+        lines = _Lines(text)
+        raise PlaybookError(
+            tuple(
+                f"{source}:{lines.of(e.absolute_path)}: {_path(e.absolute_path)}: {_reason(e)}"
+                for e in errors
+            )
+        )
     try:
         playbook = _playbook(document, source)
     except re.error as error:
@@ -93,7 +98,7 @@ class _Lines:
     """Line numbers of a YAML document's paths."""
 
     def __init__(self, text: str) -> None:
-        self._root = yaml.compose(text, Loader=yaml.SafeLoader)
+        self._root = yaml.compose(text, Loader=_LOADER)
 
     def of(self, path: Iterable[str | int]) -> int:
         node = self._root

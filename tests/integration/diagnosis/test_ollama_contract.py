@@ -293,6 +293,8 @@ def test_names_are_compared_with_their_tag() -> None:
 
 async def test_the_fake_refuses_what_ollama_does_not_know(ollama: FakeOllama) -> None:
     body = {"model": "llama3.2", "messages": [], "temperatur": 0}
-    async with aiohttp.ClientSession() as session:
-        async with session.post(f"{ollama.url}/api/chat", json=body) as response:
-            assert response.status == 400
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{ollama.url}/api/chat", json=body) as response,
+    ):
+        assert response.status == 400

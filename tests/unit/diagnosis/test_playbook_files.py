@@ -1,0 +1,96 @@
+"""Playbooks as files: the built-in ones are sound, faults in a user's are named."""
+
+from pathlib import Path
+
+import pytest
+
+from aegis_sink.diagnosis.playbooks import PlaybookError, Playbooks
+from aegis_sink.diagnosis.rehearsal import check
+from aegis_sink.model import FixAction
+from tests.fakes.diagnosis_cases import builtin
+
+GOOD = """\
+id: tape
+title: A tape robot does not answer
+when: {errors: 'tape robot'}
+causes:
+  - id: tape-robot-offline
+    title: The tape robot is offline
+    root_cause: [The tape robot is offline.]
+    certain: {errors: 'tape robot \\S+ offline'}
+examples:
+  - {errors: ["tape robot r2 offline"], expect: tape-robot-offline}
+"""
+
+
+def test_the_builtin_playbooks_lead_their_own_examples_to_the_right_causes() -> None:
+    assert check() == ()
+
+
+def test_there_are_more_than_sixty_causes_and_nearly_all_have_an_example() -> None:
+    rehearsed = {e.expect for p in builtin().playbooks for e in p.examples}
+    assert len(builtin().causes) >= 60
+    assert len(set(builtin().causes) - rehearsed) < 0.1 * len(builtin().causes)
+
+
+def test_no_playbook_offers_an_action_outside_the_closed_set() -> None:
+    actions = {f.action for c in builtin().causes.values() for f in c.fixes}
+    assert actions <= set(FixAction)
+
+
+def test_a_users_folder_adds_playbooks_and_changes_the_version(tmp_path: Path) -> None:
+    (tmp_path / "tape.yaml").write_text(GOOD)
+    both = Playbooks.load(tmp_path)
+    assert "tape-robot-offline" in both.causes
+    assert both.version != builtin().version
+    assert check(tmp_path) == ()
+
+
+def test_a_users_playbook_replaces_the_builtin_one_of_the_same_id(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(GOOD.replace("id: tape\n", "id: hygiene\n"))
+    causes = Playbooks.load(tmp_path).causes
+    assert "tape-robot-offline" in causes
+    assert "config-map-unused" not in causes
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line", "reason"),
+    [
+        ("title: A tape robot does not answer", "titel: x", 1, "titel"),
+        ("    certain: {errors", "    certain: {error", 8, "none of the known forms"),
+        ("{errors: 'tape robot \\\\S+ offline'}", "{errors: '(unclosed'}", 0, "regular expression"),
+        ("{errors: 'tape robot'}", "{field: pod.phaze, is: x}", 0, "no field 'pod.phaze'"),
+        ("[The tape robot is offline.]", "['{pod.node} is offline.']", 0, "must do without values"),
+        ("[The tape robot is offline.]", "['{robot} off.', Off.]", 0, "names unknown 'robot'"),
+        ("[The tape robot is offline.]", "['{pod.node|up}.', Off.]", 0, "no filter 'up'"),
+        ("id: tape-robot-offline", "id: port-in-use", 0, "used 2 times"),
+        ("    certain", "    part_of: nothing\n    certain", 0, "part_of 'nothing'"),
+        ("    certain", "    outranks: [nothing]\n    certain", 0, "outranks 'nothing'"),
+        ("id: tape\n", "id: [tape\n", 0, "not YAML"),
+    ],
+)
+def test_a_fault_is_told_with_its_place_and_reason(
+    tmp_path: Path, before: str, after: str, line: int, reason: str
+) -> None:
+    text = GOOD.replace(before.replace("\\\\", "\\"), after, 1)
+    assert text != GOOD
+    (tmp_path / "tape.yaml").write_text(text)
+    with pytest.raises(PlaybookError) as error:
+        Playbooks.load(tmp_path)
+    told = str(error.value)
+    assert "tape.yaml" in told
+    assert reason in told
+    if line:
+        assert f"tape.yaml:{line}:" in told
+    assert check(tmp_path)
+
+
+def test_a_wrong_example_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "tape.yaml").write_text(GOOD.replace("r2 offline", "r2 jammed"))
+    (problem,) = check(tmp_path)
+    assert "leads to no cause" in problem
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(PlaybookError, match="no such folder"):
+        Playbooks.load(tmp_path / "nowhere")
