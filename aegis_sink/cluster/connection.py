@@ -1,0 +1,319 @@
+"""Connection: read requests to the API server, with its answers told apart by type.
+
+The kubernetes package finds the server and its credentials (kubeconfig, exec plugins, service
+account tokens and their refresh). Its generated models are not used: raw JSON read through
+`Document` is several times faster and cannot raise on what a custom resource holds. Nothing
+touches the network before the first request.
+"""
+
+import asyncio
+import json
+import logging
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlencode
+
+import aiohttp
+
+from aegis_sink.cluster.document import Document
+from aegis_sink.cluster.errors import ClusterRefused, ClusterUnavailable, ObjectGone
+from aegis_sink.cluster.resources import NEVER_READ, Resource
+
+log = logging.getLogger(__name__)
+
+JSON = "application/json"
+METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+DISCOVERY = (
+    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,"
+    "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json"
+)
+USER_AGENT = "aegis-sink (read-only)"
+POOL_SIZE = 32
+REQUEST_SECONDS = 5.0
+MOST_ERROR_BYTES = 16_384
+TRIES = 3
+LONGEST_PAUSE_SECONDS = 1.0
+
+_SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+
+
+class Credentials(Protocol):
+    """What is used of `kubernetes.aio.client.Configuration`."""
+
+    host: str
+
+    async def get_api_key_with_prefix(self, identifier: str) -> str | None: ...
+
+
+class Response(Protocol):
+    """What is used of the package's response: the aiohttp response inside it."""
+
+    response: aiohttp.ClientResponse
+
+
+class Transport(Protocol):
+    """What is used of `kubernetes.aio.client.rest.RESTClientObject`."""
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        *,
+        _request_timeout: aiohttp.ClientTimeout,
+    ) -> Response: ...
+
+    async def close(self) -> None: ...
+
+
+Loader = Callable[[], Awaitable[tuple[Credentials, Transport]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One read: what is asked, in words that can name the rule which allows it."""
+
+    resource: Resource
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
+    accept: str = JSON
+
+    def __post_init__(self) -> None:
+        if self.resource.kind in NEVER_READ or self.resource.plural == "secrets":
+            raise ValueError("Secrets are never read from the cluster")
+
+    @property
+    def url(self) -> str:
+        """Path and query, the same for the same question."""
+        path = self.resource.path(self.namespace, self.name, self.subresource)
+        return f"{path}?{urlencode(sorted(self.query.items()))}" if self.query else path
+
+    @property
+    def rule(self) -> str:
+        """The RBAC rule that would allow it."""
+        return self.resource.rule("get" if self.name else "list", self.subresource)
+
+    def __str__(self) -> str:
+        plural = self.resource.plural
+        what = f"{plural}/{self.subresource}" if self.subresource else plural
+        where = f" in namespace {self.namespace}" if self.namespace else ""
+        return f"{what} {self.name}{where}" if self.name else f"{what}{where}"
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """An answer's bytes. `cut` is true when the server had more than was asked for."""
+
+    data: bytes
+    cut: bool = False
+
+    def document(self) -> Document:
+        """The JSON in it."""
+        try:
+            return Document(json.loads(self.data))
+        except ValueError as error:
+            raise ClusterUnavailable(
+                f"the API server's answer is not JSON ({error}); is a proxy in between?"
+            ) from error
+
+
+def configured_by() -> str:
+    """Where the cluster's address would come from: "in-cluster", a kubeconfig's path, or ""."""
+    if os.environ.get("KUBERNETES_SERVICE_HOST") and _SERVICE_ACCOUNT.is_file():
+        return "in-cluster"
+    files = os.environ.get("KUBECONFIG") or "~/.kube/config"
+    found = next((p for p in files.split(os.pathsep) if p and Path(p).expanduser().is_file()), "")
+    return found and files
+
+
+async def load_transport() -> tuple[Credentials, Transport]:
+    """Credentials and transport of the cluster that is configured.
+
+    Imported here because importing the kubernetes package takes about a second.
+    """
+    from kubernetes.aio import config
+    from kubernetes.aio.client.configuration import Configuration
+    from kubernetes.aio.client.rest import RESTClientObject
+
+    configuration = Configuration()
+    configuration.connection_pool_maxsize = POOL_SIZE
+    try:
+        if configured_by() == "in-cluster":
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        else:
+            file = os.environ.get("KUBECONFIG") or "~/.kube/config"
+            await config.load_kube_config(  # type: ignore[no-untyped-call]
+                config_file=file, client_configuration=configuration, persist_config=False
+            )
+        return configuration, RESTClientObject(configuration)
+    except (config.ConfigException, OSError, ValueError, TypeError, KeyError) as error:
+        raise ClusterUnavailable(
+            f"the cluster's configuration cannot be used: {error}; "
+            "set KUBECONFIG to a working kubeconfig, or AEGIS_KUBERNETES=off"
+        ) from error
+
+
+class Connection:
+    """Read requests to one API server. Errors are those of `errors.py`, told without secrets."""
+
+    def __init__(
+        self, load: Loader = load_transport, *, request_seconds: float = REQUEST_SECONDS
+    ) -> None:
+        self._load = load
+        self._loaded: tuple[Credentials, Transport] | None = None
+        self._loading = asyncio.Lock()
+        self._seconds = request_seconds
+        self._ahead = timedelta()
+
+    def server_time(self, now: datetime) -> datetime:
+        """The API server's idea of `now`: ages are told by its clock, not by this machine's."""
+        return now + self._ahead
+
+    async def read(self, request: Request, *, most_bytes: int, keep_part: bool = False) -> Body:
+        """GET. A longer answer is cut with `keep_part` (logs), else refused.
+
+        A server that has just started answers 429 for a moment though it is ready, and one that
+        restarts closes connections: both are asked again shortly.
+        """
+        return await self._read(
+            request.url, str(request), request.rule, request.accept, most_bytes, keep_part
+        )
+
+    async def read_path(self, path: str, *, most_bytes: int, accept: str = JSON) -> Body:
+        """GET of a path that is no resource: `/version`, `/apis`."""
+        rule = f'{{nonResourceURLs: ["{path}"], verbs: ["get"]}}'
+        return await self._read(path, path, rule, accept, most_bytes, keep_part=False)
+
+    async def _read(
+        self, url: str, what: str, rule: str, accept: str, most_bytes: int, keep_part: bool
+    ) -> Body:
+        for tries_left in reversed(range(TRIES)):
+            try:
+                return await self._once(url, what, rule, accept, most_bytes, keep_part)
+            except _AskAgain as again:
+                if not tries_left:
+                    raise ClusterUnavailable(f"{again} ({TRIES} tries)") from again
+                await asyncio.sleep(again.pause)
+        raise AssertionError("unreachable")
+
+    async def _once(
+        self, url: str, what: str, rule: str, accept: str, most_bytes: int, keep_part: bool
+    ) -> Body:
+        credentials, transport = await self._transport()
+        headers = {"Accept": accept, "User-Agent": USER_AGENT}
+        if token := await credentials.get_api_key_with_prefix("BearerToken"):
+            headers["Authorization"] = token
+        try:
+            async with asyncio.timeout(self._seconds):
+                answer = await transport.request(
+                    "GET",
+                    credentials.host + url,
+                    headers,
+                    _request_timeout=aiohttp.ClientTimeout(total=self._seconds),
+                )
+                async with answer.response as response:
+                    self._note_time(response)
+                    if response.status != 200:
+                        data, _ = await _take(response, MOST_ERROR_BYTES)
+                        await self._refuse(response, data, what, rule)
+                    data, cut = await _take(response, most_bytes)
+        except TimeoutError as error:
+            raise ClusterUnavailable(
+                f"the API server did not answer within {self._seconds:g} s: {what}"
+            ) from error
+        except (aiohttp.ServerDisconnectedError, ConnectionResetError) as error:
+            raise _AskAgain(f"the API server closed the connection: {what}", 0.2) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise ClusterUnavailable(
+                f"the API server at {credentials.host} cannot be reached: {error}"
+            ) from error
+        if cut and not keep_part:
+            raise ClusterRefused(
+                f"{what}: the answer is larger than the {most_bytes} bytes that are left",
+                status=200,
+            )
+        return Body(data, cut)
+
+    async def close(self) -> None:
+        """Close the connections. The next request opens new ones."""
+        loaded, self._loaded = self._loaded, None
+        if loaded:
+            await loaded[1].close()
+
+    async def _transport(self) -> tuple[Credentials, Transport]:
+        async with self._loading:
+            if self._loaded is None:
+                self._loaded = await self._load()
+            return self._loaded
+
+    def _note_time(self, response: aiohttp.ClientResponse) -> None:
+        try:
+            told = parsedate_to_datetime(response.headers.get("Date", ""))
+        except ValueError:
+            return
+        ahead = told - datetime.now(UTC)
+        # The header has whole seconds and the answer took a while: small differences are none.
+        self._ahead = ahead if abs(ahead) > timedelta(seconds=5) else timedelta()
+
+    async def _refuse(
+        self, response: aiohttp.ClientResponse, data: bytes, what: str, rule: str
+    ) -> None:
+        said = _message(data) or response.reason or ""
+        match response.status:
+            case 404:
+                raise ObjectGone(f"gone: {what}")
+            case 403:
+                raise ClusterRefused(
+                    f"not allowed to read {what}; this rule would allow it: {rule}",
+                    status=403,
+                    rule=rule,
+                )
+            case 401:
+                # A rotated token or certificate: the next request loads the configuration anew.
+                await self.close()
+                raise ClusterRefused(
+                    "the API server does not accept the credentials (401); "
+                    "check the service account or the kubeconfig's user",
+                    status=401,
+                )
+            case 429:
+                raise _AskAgain(f"the API server is busy: {said}", _pause(response))
+            case status if status >= 500:
+                raise ClusterUnavailable(f"the API server answered {status}: {said}")
+            case status:
+                raise ClusterRefused(f"{what}: {said} ({status})", status=status)
+
+
+class _AskAgain(Exception):
+    def __init__(self, message: str, pause: float) -> None:
+        super().__init__(message)
+        self.pause = pause
+
+
+async def _take(response: aiohttp.ClientResponse, most: int) -> tuple[bytes, bool]:
+    """At most so many bytes, and whether there were more."""
+    parts = bytearray()
+    async for chunk in response.content.iter_any():
+        parts += chunk
+        if len(parts) > most:
+            return bytes(parts[:most]), True
+    return bytes(parts), False
+
+
+def _message(data: bytes) -> str:
+    try:
+        return Document(json.loads(data)).text("message")[:300]
+    except ValueError:
+        return data.decode("utf-8", "replace")[:300].strip()
+
+
+def _pause(response: aiohttp.ClientResponse) -> float:
+    said = response.headers.get("Retry-After", "")
+    return min(float(said) if said.isdigit() else LONGEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)

@@ -1,0 +1,135 @@
+"""Reader: what one incident may ask of the API server, counted.
+
+Requests of one incident run in parallel, a few at a time. Lists come in pages.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, replace
+
+from aegis_sink.cluster.connection import METADATA_ONLY, Body, Connection, Request
+from aegis_sink.cluster.discovery import Discovery
+from aegis_sink.cluster.document import Document
+from aegis_sink.cluster.errors import BudgetSpent, ClusterRefused
+from aegis_sink.cluster.resources import Resource
+from aegis_sink.model import ObjectRef
+
+PARALLEL = 8
+PAGE = 250
+CACHED: Mapping[str, str] = {"resourceVersion": "0"}
+"""Served from the API server's cache, without a quorum read: good enough for evidence. A paged
+list must not ask for it: the server would then ignore the limit and answer with everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What the collection for one incident may cost."""
+
+    calls: int = 25
+    bytes: int = 2 * 1024 * 1024
+    seconds: float = 10.0
+
+
+@dataclass(slots=True)
+class Spent:
+    """What it has cost so far."""
+
+    calls: int = 0
+    bytes: int = 0
+
+
+class Reader:
+    """Reads for one incident until its budget is spent; then every read raises BudgetSpent."""
+
+    def __init__(self, connection: Connection, discovery: Discovery, budget: Budget) -> None:
+        self._connection = connection
+        self._discovery = discovery
+        self._budget = budget
+        self._slots = asyncio.Semaphore(PARALLEL)
+        self.spent = Spent()
+
+    async def resource(self, kind: str, api_version: str = "") -> Resource:
+        """Where the kind is kept. ObjectGone when the API server does not know it."""
+        return await self._discovery.resource(kind, api_version)
+
+    async def get(self, ref: ObjectRef, *, metadata_only: bool = False) -> Document:
+        """One object by name."""
+        resource = await self.resource(ref.resource_kind, ref.api_version)
+        request = Request(resource, ref.namespace if resource.namespaced else "", ref.name)
+        if metadata_only:
+            request = replace(request, accept=METADATA_ONLY)
+        return (await self._read(request)).document()
+
+    async def pages(
+        self,
+        kind: str,
+        namespace: str = "",
+        *,
+        labels: str = "",
+        fields: str = "",
+        page: int = PAGE,
+        metadata_only: bool = False,
+    ) -> AsyncIterator[tuple[Document, ...]]:
+        """The objects of a kind, a page at a time. Selectors as the API writes them."""
+        query = {"limit": str(page)}
+        if labels:
+            query["labelSelector"] = labels
+        if fields:
+            query["fieldSelector"] = fields
+        request = Request(await self.resource(kind), namespace, query=query)
+        if metadata_only:
+            request = replace(request, accept=METADATA_ONLY.replace("Metadata", "MetadataList"))
+        token = ""
+        while True:
+            if token:
+                request = replace(request, query={**query, "continue": token})
+            try:
+                answer = (await self._read(request)).document()
+            except ClusterRefused as refused:
+                # 410: the server has forgotten the page's snapshot. What came so far is good.
+                if refused.status == 410 and token:
+                    return
+                raise
+            yield answer.items("items")
+            token = answer.text("metadata", "continue")
+            if not token:
+                return
+
+    async def list(
+        self, kind: str, namespace: str = "", *, labels: str = "", fields: str = "", most: int = 500
+    ) -> tuple[Document, ...]:
+        """Up to `most` objects of a kind (or a page more)."""
+        found: list[Document] = []
+        async for page in self.pages(kind, namespace, labels=labels, fields=fields):
+            found += page
+            if len(found) >= most:
+                break
+        return tuple(found)
+
+    async def log(
+        self, pod: ObjectRef, container: str, *, previous: bool, lines: int, most_bytes: int
+    ) -> Body:
+        """The end of a container's log, at most so many lines and bytes."""
+        query = {
+            "container": container,
+            "tailLines": str(lines),
+            "limitBytes": str(most_bytes),
+            "previous": "true" if previous else "false",
+        }
+        request = Request(await self.resource("Pod"), pod.namespace, pod.name, "log", query)
+        return await self._read(request, keep_part=True, most_bytes=most_bytes)
+
+    async def _read(
+        self, request: Request, *, keep_part: bool = False, most_bytes: int | None = None
+    ) -> Body:
+        async with self._slots:
+            left = self._budget.bytes - self.spent.bytes
+            if self.spent.calls >= self._budget.calls:
+                raise BudgetSpent(f"not read, {self._budget.calls} calls were made: {request}")
+            if left <= 0:
+                raise BudgetSpent(f"not read, {self._budget.bytes} bytes were read: {request}")
+            self.spent.calls += 1
+            most = min(left, most_bytes) if most_bytes is not None else left
+            body = await self._connection.read(request, most_bytes=most, keep_part=keep_part)
+            self.spent.bytes += len(body.data)
+            return body
