@@ -131,11 +131,17 @@ def _where_and_when(message: Message, now: datetime) -> list[Json]:
         elements += [
             _text(f"lasted {lasted(message)}, "),
             _date(message.since, "from {date_short_pretty} {time}", now),
-            _date(message.until, " to {time}", now),
+            _date(message.until, _end_format(message), now),
         ]
     if message.objects:
         elements.append(_text(f" · {message.objects}"))
     return elements
+
+
+def _end_format(message: Message) -> str:
+    """The day of the end only when it is another than the start's."""
+    same_day = message.until is not None and message.until.date() == message.since.date()
+    return " to {time}" if same_day else " to {date_short_pretty} {time}"
 
 
 def _part_blocks(part: Part, more: str) -> list[Json]:

@@ -307,9 +307,10 @@ class FakeSlack:
         metadata = _metadata(arguments.get("metadata"))
         message["text"] = arguments.get("text", "")
         message["edited"] = {"ts": self._next_ts()}
+        # Slack's pages disagree on what happens without the argument; here the old blocks stay.
         if arguments.get("blocks"):
             message["blocks"] = arguments["blocks"]
-        else:
+        elif "blocks" in arguments:
             message.pop("blocks", None)
         if metadata:
             message["metadata"] = metadata

@@ -25,7 +25,7 @@ class Receiver:
 
     async def take(self, request: web.Request) -> web.Response:
         self.requests.append((dict(request.headers), await request.read()))
-        headers = {"Retry-After": "11"} if self.status == 503 else {}
+        headers = {503: {"Retry-After": "11"}, 307: {"Location": self.url}}.get(self.status)
         return web.Response(status=self.status, headers=headers)
 
 

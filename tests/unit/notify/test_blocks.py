@@ -190,6 +190,11 @@ def test_parts_that_fit_nowhere_are_counted_in_the_last_reply(diagnosed: Inciden
     assert "more on the incident's page" in last[-1]
 
 
+def test_a_headline_of_any_length_fits_slacks_header(found: Incident) -> None:
+    message = compose(found, NoticeReason.FIRST, now=NOW)
+    check(render(replace(message, headline="🇩🇪" * 300), now=NOW))
+
+
 def test_a_command_is_shown_whole_or_not_at_all(diagnosed: Incident) -> None:
     assert diagnosed.diagnosis is not None
     whole = diagnosed.diagnosis.fixes[0]
