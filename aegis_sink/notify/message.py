@@ -13,6 +13,7 @@ from aegis_sink.model import (
     Diagnosis,
     Evidence,
     Fix,
+    FixAction,
     Incident,
     NoticeReason,
     ObjectRef,
@@ -144,6 +145,11 @@ def objects_in_words(incident: Incident) -> str:
     return clamp(", ".join(plural(n, kind) for kind, n in counts.most_common(4)), 120)
 
 
+def object_names(refs: tuple[ObjectRef, ...]) -> tuple[str, ...]:
+    """Objects as a person names them, one line each."""
+    return tuple(one_line(str(ref)) for ref in refs)
+
+
 def evidence_line(evidence: Evidence) -> str:
     """One line of proof: its id, where it was read, what it says."""
     text = evidence.text
@@ -165,7 +171,8 @@ def cited(incident: Incident) -> tuple[Evidence, ...]:
 def fix_part(fix: Fix, *, label: str = "Do this") -> Part:
     """A fix with its risk, its command and what the API server said of it."""
     title = clamp(one_line(fix.title), PARAGRAPH_CHARACTERS)
-    label = f"{label} ({_RISK[fix.risk]})"
+    only_reads = fix.action is FixAction.INSPECT
+    label = "Look at this (changes nothing)" if only_reads else f"{label} ({_RISK[fix.risk]})"
     command = clean(fix.command).strip()
     if not command:
         return Part(label=label, text=title)
@@ -176,9 +183,9 @@ def fix_part(fix: Fix, *, label: str = "Do this") -> Part:
             text=title,
             after=f"The command is {len(command)} characters long: take it from the incident.",
         )
-    after = _check_in_words(fix)
+    after = "" if only_reads else _check_in_words(fix)
     if not fix.runnable and "<" in command:
-        after = f"Fill in the parts in <…> first. {after}"
+        after = f"Fill in the parts in <…> first. {after}".rstrip()
     return Part(label=label, text=title, code=command, after=after)
 
 
@@ -295,19 +302,24 @@ def _note(incident: Incident) -> str:
         return "⏳ Asking the model for the cause …"
     if diagnosis is None:
         return "No diagnosis yet."
+    note = clamp(one_line(diagnosis.model_note), 300)
     if not diagnosis.model:
-        note = clamp(one_line(diagnosis.model_note), 300)
-        return (note[:1].upper() + note[1:]) if note else "No model took part in this."
-    asked = f"Explained by {one_line(diagnosis.model)} in {duration_of_answer(diagnosis)}"
-    note = one_line(diagnosis.model_note)
-    return clamp(f"{asked}. {note}" if note else f"{asked}.", 300)
+        return _sentence(note or "no model took part in this")
+    # The note begins with the model's name, which is no word to capitalise.
+    note = note or f"Explained by {one_line(diagnosis.model)}"
+    return f"{note.rstrip('.')} (took {_seconds_in_words(diagnosis.seconds)})."
 
 
-def duration_of_answer(diagnosis: Diagnosis) -> str:
+def _sentence(text: str) -> str:
+    end = "" if text.endswith((".", "…", "!", "?")) else "."
+    return text[:1].upper() + text[1:] + end
+
+
+def _seconds_in_words(seconds: float) -> str:
     """Seconds while they are few, else minutes."""
-    if diagnosis.seconds < 100:
-        return f"{max(1, round(diagnosis.seconds))} s"
-    return duration_words(timedelta(seconds=diagnosis.seconds))
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
+    return duration_words(timedelta(seconds=seconds))
 
 
 def _with_summary(message: Message, now: datetime) -> Message:
@@ -319,8 +331,3 @@ def _with_summary(message: Message, now: datetime) -> Message:
     elif message.note:
         texts.append(message.note)
     return replace(message, summary=clamp(" ".join(texts), 600))
-
-
-def object_names(refs: tuple[ObjectRef, ...]) -> tuple[str, ...]:
-    """Objects as a person names them, one line each."""
-    return tuple(one_line(str(ref)) for ref in refs)

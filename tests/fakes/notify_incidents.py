@@ -91,6 +91,7 @@ def make_diagnosed() -> Incident:
             fixes=(fix, back),
             explanation="The heap may grow to 512Mi, but the kernel kills the process at 256Mi.",
             model="llama3.2:latest",
+            model_note="llama3.2:latest agrees",
             seconds=14.2,
         ),
     )

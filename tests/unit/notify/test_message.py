@@ -9,6 +9,7 @@ from aegis_sink.model import (
     CheckStatus,
     Diagnosis,
     Evidence,
+    FixAction,
     FixCheck,
     Incident,
     NoticeReason,
@@ -55,7 +56,7 @@ def test_a_diagnosed_incident_read_aloud(diagnosed: Incident) -> None:
             "    kubectl -n shop set resources deployment/api -c api --limits=memory=768Mi",
             "  ✔ Checked: the API server accepts this (dry run, nothing was changed).",
             "  … 1 more fix in the thread",
-            "Explained by llama3.2:latest in 14 s.",
+            "llama3.2:latest agrees (took 14 s).",
             "Open the incident: https://aegis.example/incidents/inc-1",
         ]
     )
@@ -79,7 +80,7 @@ def test_a_model_that_did_not_answer_is_said_and_the_rest_is_there(diagnosed: In
     away = with_diagnosis(diagnosed, replace(diagnosis_of(diagnosed), model="", model_note=note))
     text = said(away)
     assert "The model did not answer: connection refused" in text
-    assert "Explained by" not in text
+    assert "agrees" not in text
     assert "Proof" in text
     assert "kubectl" in text
 
@@ -156,6 +157,19 @@ def test_a_command_with_placeholders_says_to_fill_them_in(diagnosed: Incident) -
     )
     text = said(with_diagnosis(diagnosed, replace(diagnosis_of(diagnosed), fixes=(fix,))))
     assert "Fill in the parts in <…> first." in text
+
+
+def test_a_command_that_only_reads_needs_no_check(diagnosed: Incident) -> None:
+    look = replace(
+        diagnosis_of(diagnosed).fixes[0],
+        title="List the pods",
+        action=FixAction.INSPECT,
+        command="kubectl -n shop get pods",
+        check=FixCheck(),
+    )
+    text = said(with_diagnosis(diagnosed, replace(diagnosis_of(diagnosed), fixes=(look,))))
+    assert "Look at this (changes nothing): List the pods" in text
+    assert "hecked" not in text
 
 
 def test_states_and_severities_differ_in_shape_and_word(found: Incident) -> None:
