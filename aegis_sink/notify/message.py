@@ -97,7 +97,7 @@ class Message:
 def compose(incident: Incident, reason: NoticeReason, *, now: datetime) -> Message:
     """The message for an incident as it stands."""
     resolved = incident.state is State.RESOLVED
-    symbol, word = ("✅", "RESOLVED") if resolved else _SEVERITY[incident.severity]
+    symbol, word = _state_words(incident)
     title = one_line(incident.title or str(incident.subject))
     headline = f"{symbol} {word} · {clamp(title, 130)}"
     # Triage's titles begin with the subject: said once is enough.
@@ -122,7 +122,7 @@ def compose(incident: Incident, reason: NoticeReason, *, now: datetime) -> Messa
 
 
 def when_in_words(message: Message, *, now: datetime) -> str:
-    """ "since 02:14 UTC (12 min)" or "02:14 UTC – 02:48 UTC (34 min)", for plain text."""
+    """For plain text: "since 02:14 UTC (12 min)" or "02:14 UTC – 02:48 UTC (34 min)"."""
     start = time_words(message.since, now=now)
     if message.until is None:
         return f"since {start} ({duration_words(now - message.since)})"
@@ -137,7 +137,7 @@ def lasted(message: Message) -> str:
 
 
 def objects_in_words(incident: Incident) -> str:
-    """ "3 Pods, 1 Service"; "" when the subject is the only object."""
+    """Counted by kind: "3 Pods, 1 Service"; "" when the subject is the only object."""
     others = [ref for ref in incident.objects if ref != incident.subject]
     if not others:
         return ""
@@ -198,6 +198,14 @@ def _check_in_words(fix: Fix) -> str:
     return f"Not checked: {reason or 'fix checks are off'}."
 
 
+def _state_words(incident: Incident) -> tuple[str, str]:
+    if incident.superseded_by:
+        return "↪️", "REPLACED"
+    if incident.state is State.RESOLVED:
+        return "✅", "RESOLVED"
+    return _SEVERITY[incident.severity]
+
+
 def _place(incident: Incident) -> str:
     cluster = f"cluster {clamp(one_line(incident.cluster), 100)}"
     if incident.subject.namespace:
@@ -206,6 +214,8 @@ def _place(incident: Incident) -> str:
 
 
 def _status(incident: Incident, reason: NoticeReason) -> str:
+    if incident.superseded_by:
+        return f"Told anew as incident {one_line(incident.superseded_by)}"
     if incident.state is State.RESOLVED:
         return "Resolved"
     if incident.state is State.ACKNOWLEDGED:
@@ -228,20 +238,11 @@ def _open_parts(incident: Incident) -> tuple[Part, ...]:
     diagnosis = incident.diagnosis
     parts: list[Part] = []
     if diagnosis is None:
-        parts.extend(_errors(incident))
-        return tuple(parts + _unread(incident))
+        return tuple(_errors(incident) + _proof(incident, "What was found") + _unread(incident))
     parts.append(_cause(diagnosis))
     if diagnosis.verdict in (Verdict.CANNOT_TELL, Verdict.NOT_A_PROBLEM):
         parts.extend(_errors(incident))
-    evidence = cited(incident)
-    if evidence:
-        parts.append(
-            Part(
-                label="Proof" if diagnosis.cites else "What was found",
-                lines=tuple(evidence_line(e) for e in evidence[:EVIDENCE_LINES]),
-                left=max(0, len(incident.evidence) - EVIDENCE_LINES),
-            )
-        )
+    parts.extend(_proof(incident, "Proof" if diagnosis.cites else "What was found"))
     if diagnosis.fixes:
         parts.append(fix_part(diagnosis.fixes[0]))
         if len(diagnosis.fixes) > 1:
@@ -260,6 +261,14 @@ def _resolved_parts(incident: Incident) -> tuple[Part, ...]:
     if incident.diagnosis.verdict is Verdict.CANNOT_TELL:
         return (cause,)
     return (Part(label=cause.label.replace("Why", "Why it was"), text=cause.text),)
+
+
+def _proof(incident: Incident, label: str) -> list[Part]:
+    shown = cited(incident)[:EVIDENCE_LINES]
+    if not shown:
+        return []
+    left = len(incident.evidence) - len(shown)
+    return [Part(label=label, lines=tuple(map(evidence_line, shown)), left=left)]
 
 
 def _errors(incident: Incident) -> list[Part]:
@@ -296,6 +305,8 @@ def _cause(diagnosis: Diagnosis) -> Part:
 def _note(incident: Incident) -> str:
     """The honest line: who said this, or why nobody did."""
     diagnosis = incident.diagnosis
+    if incident.superseded_by:
+        return ""
     if incident.state is State.RESOLVED:
         return "" if diagnosis else "It went away before its cause was found."
     if incident.diagnosing:

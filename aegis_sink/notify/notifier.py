@@ -15,7 +15,7 @@ class Notifier(Protocol):
 
     @property
     def name(self) -> str:
-        """ "slack", "slack-webhook", "terminal" …: for logs, metrics and notices."""
+        """For logs, metrics and notices: "slack", "slack-webhook", "terminal" …"""
 
     @property
     def can_edit(self) -> bool:

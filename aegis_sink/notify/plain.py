@@ -41,7 +41,7 @@ def part_lines(part: Part, *, more: str) -> list[str]:
 
 
 def left_words(part: Part, *, more: str) -> str:
-    """ "… 2 more fixes in the thread"."""
+    """What was left out: "… 2 more fixes in the thread"."""
     noun = f" {plural(part.left, part.noun).split(' ', 1)[1]}" if part.noun else ""
     return f"… {part.left} more{noun} {more}"
 

@@ -77,7 +77,7 @@ def escape(text: str) -> str:
 
 
 def duration_words(duration: timedelta) -> str:
-    """ "2 d 3 h", "1 h 5 min", "12 min", "under a minute"."""
+    """One of the forms "2 d 3 h", "1 h 5 min", "12 min", "under a minute"."""
     minutes = int(duration.total_seconds() // 60)
     if minutes < 1:
         return "under a minute"
@@ -91,7 +91,7 @@ def duration_words(duration: timedelta) -> str:
 
 
 def time_words(at: datetime, *, now: datetime) -> str:
-    """ "02:14 UTC" on the day of `now`, else "22 Nov 02:14 UTC"."""
+    """The time only ("02:14 UTC") on the day of `now`, else "22 Nov 02:14 UTC"."""
     if at.date() == now.date():
         return at.strftime("%H:%M UTC")
     if at.year == now.year:
@@ -100,7 +100,7 @@ def time_words(at: datetime, *, now: datetime) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """ "1 Pod", "3 Pods", "2 Ingresses", "2 NetworkPolicies"."""
+    """Counted in English: "1 Pod", "3 Pods", "2 Ingresses", "2 NetworkPolicies"."""
     if count == 1:
         return f"1 {noun}"
     if noun.endswith(("s", "x", "ch")):

@@ -195,6 +195,27 @@ def test_the_reason_for_telling_is_named(
     assert compose(found, reason, now=NOW).status == status
 
 
+def test_what_was_found_is_there_before_any_diagnosis(diagnosed: Incident) -> None:
+    text = said(replace(diagnosed, diagnosis=None, diagnosing=True), NoticeReason.FIRST)
+    assert "What was found\n  • E1 Pod shop/api-7d9c-0 status" in text
+    assert "… 1 more in the thread" in text
+
+
+def test_evidence_that_is_not_shown_is_counted_also_when_little_is_cited(
+    diagnosed: Incident,
+) -> None:
+    one = replace(diagnosis_of(diagnosed), cites=("E2",), fixes=())
+    assert "… 3 more in the thread" in said(with_diagnosis(diagnosed, one))
+
+
+def test_an_incident_that_was_replayed_says_where_it_goes_on(found: Incident) -> None:
+    old = replace(found, state=State.RESOLVED, superseded_by="inc-2")
+    text = said(old, NoticeReason.RESOLVED)
+    assert text.startswith("↪️ REPLACED · ")
+    assert "Told anew as incident inc-2" in text
+    assert "went away" not in text
+
+
 def test_who_acknowledged_is_named(found: Incident) -> None:
     taken = replace(found, state=State.ACKNOWLEDGED, acknowledged_by="ada")
     assert compose(taken, NoticeReason.REPEAT, now=NOW).status == "Acknowledged by ada"
