@@ -1,0 +1,80 @@
+"""A real API server for tests: one for each test process, a namespace for each test."""
+
+import secrets
+from collections.abc import AsyncIterator, Iterator
+
+import aiohttp
+import pytest
+
+from aegis_sink.cluster.client import KubernetesCluster, connect
+from tests.cluster.api import Api, crd
+from tests.cluster.control_plane import ControlPlane, Unavailable, control_plane
+from tests.cluster.kubelet import Kubelet, kubelet
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "tests/cluster/" in item.nodeid:
+            item.add_marker(pytest.mark.cluster)
+
+
+@pytest.fixture(scope="session")
+def apiserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """The running control plane; skips with the reason where there is none."""
+    try:
+        with control_plane(tmp_path_factory.mktemp("controlplane")) as plane:
+            yield plane
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture
+async def api(apiserver: ControlPlane) -> AsyncIterator[Api]:
+    """The administrator's hands."""
+    async with aiohttp.ClientSession() as session:
+        yield Api(apiserver, session)
+
+
+@pytest.fixture
+async def namespace(api: Api) -> str:
+    """A namespace of this test's own."""
+    name = f"test-{secrets.token_hex(4)}"
+    await api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    return name
+
+
+@pytest.fixture
+async def cluster(
+    apiserver: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[KubernetesCluster]:
+    """AEGIS Sink's own view, connected through a kubeconfig, with a redactor that does nothing."""
+    monkeypatch.setenv("KUBECONFIG", str(apiserver.kubeconfig))
+    connected = await connect("auto", redact=str)
+    assert isinstance(connected, KubernetesCluster)
+    yield connected
+    await connected.close()
+
+
+@pytest.fixture
+async def node(apiserver: ControlPlane, api: Api) -> AsyncIterator[Kubelet]:
+    """The Node "node-1" whose kubelet serves logs from a table."""
+    async with kubelet(apiserver.directory / "certs") as fake:
+        await api.apply(fake.node("node-1"))
+        yield fake
+
+
+@pytest.fixture
+async def results_crd(api: Api) -> None:
+    """The Result CRD, served."""
+    await api.apply(crd("results"))
+
+    async def established() -> dict[str, object] | None:
+        found = await api.get("CustomResourceDefinition", "", "results.core.k8sgpt.ai")
+        conditions = found.get("status", {}).get("conditions", [])
+        return (
+            found
+            if any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
+            else None
+        )
+
+    await api.until(established)
