@@ -26,6 +26,7 @@ from aegis_sink.diagnosis.model import LLMOptions, build_model
 from aegis_sink.diagnosis.playbooks import Playbooks
 from aegis_sink.diagnosis.redaction import Redactor
 from aegis_sink.flow.door import Door
+from aegis_sink.flow.inbox import Sorting
 from aegis_sink.flow.progress import Progress
 from aegis_sink.flow.replay import Replay
 from aegis_sink.flow.retention import keep_dropping
@@ -47,7 +48,6 @@ from aegis_sink.store.database import Database, open_engine
 from aegis_sink.store.errors import StoreUnusable
 from aegis_sink.store.quarantine import Quarantined
 from aegis_sink.store.schema import migrate
-from aegis_sink.triage.subject import subject_from_name
 from aegis_sink.triage.tell import TellRules
 from aegis_sink.web.api import Api
 from aegis_sink.web.health import Health
@@ -65,9 +65,20 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+_ids: list[str] = []
+
+
 def new_id() -> str:
-    """Sixteen random hex digits: incidents, deliveries, nonces."""
-    return secrets.token_hex(8)
+    """Sixteen random hex digits: incidents, deliveries, nonces. They guard nothing.
+
+    Drawn from the system a page at a time: one call for each would cost more than parsing a body.
+    """
+    while True:
+        try:
+            return _ids.pop()  # atomic: the writer's thread draws here too
+        except IndexError:
+            drawn = secrets.token_hex(8 * 256)
+            _ids.extend(drawn[n : n + 16] for n in range(0, len(drawn), 16))
 
 
 @dataclass(slots=True)
@@ -76,6 +87,7 @@ class Service:
 
     settings: Settings
     database: Database
+    sorting: Sorting
     cluster: KubernetesCluster | NoCluster
     notifier: Notifier
     diagnoser: Diagnoser | None
@@ -88,8 +100,10 @@ class Service:
     async def running(self, app: Starlette) -> AsyncIterator[None]:
         """Start the worker and its companions; on the way out stop taking, wait, abort."""
         await self.database.write(jobs.release_all)
+        await self.sorting.start()
         tasks = [
             asyncio.create_task(self.worker.run(), name="worker"),
+            asyncio.create_task(self.sorting.run(), name="inbox"),
             asyncio.create_task(
                 keep_dropping(
                     self.database,
@@ -147,8 +161,7 @@ async def build(
     cluster = await connect(
         settings.kubernetes,
         redact=redact,
-        from_name=subject_from_name,
-        results_namespace=settings.results_namespace,
+        results_namespace=settings.results_namespace or "",
     )
     notifier = _notifier(settings, write)
     diagnoser = _diagnoser(settings, metrics)
@@ -184,6 +197,15 @@ async def build(
         new_id=new_id,
         link=lambda incident_id: link(incident_id) if settings.public_url else "",
     )
+    door = Door(
+        database=database,
+        redact=redact,
+        clock=clock,
+        new_id=new_id,
+        resolve_hold=settings.resolve_hold,
+        wake=lambda: worker.wake(),
+        cluster=settings.cluster_name,
+    )
     worker = Worker(
         database=database,
         stages={
@@ -195,14 +217,7 @@ async def build(
         clock=clock,
         owner=f"{socket.gethostname()}-{os.getpid()}"[:64],
         observe=observe,
-    )
-    door = Door(
-        database=database,
-        redact=redact,
-        clock=clock,
-        new_id=new_id,
-        resolve_hold=settings.resolve_hold,
-        wake=worker.wake,
+        posts=lambda: door.sorting.posts,
     )
     replay = Replay(database, door, settings.cluster_name)
     gate = ApiGate(
@@ -229,11 +244,12 @@ async def build(
         clock=clock,
         link=link,
         wake=worker.wake,
+        settle=door.sorting.settle,
         replay_bodies=replay_bodies,
         retry_quarantined=retry_quarantined,
     )
     post = WebhookDoor(
-        door.accept,
+        door.post,
         door.quarantine,
         WebhookGate(_secret(settings.webhook_token)),
         cluster=settings.cluster_name,
@@ -267,6 +283,7 @@ async def build(
     service = Service(
         settings=settings,
         database=database,
+        sorting=door.sorting,
         cluster=cluster,
         notifier=notifier,
         diagnoser=diagnoser,

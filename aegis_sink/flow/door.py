@@ -2,16 +2,19 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from aegis_sink.dialects.table import Recognised
+from aegis_sink.dialects.table import Recognised, read
+from aegis_sink.flow.inbox import Sorting
 from aegis_sink.intake.receipt import CannotStore, Receipt, ReceiptItem, Status
+from aegis_sink.intake.webhook import DOOR as WEBHOOK
 from aegis_sink.model import Finding, Incident, State
 from aegis_sink.store import quarantine
 from aegis_sink.store.accept import Accepted, Arrival, Sighting, accept
-from aegis_sink.store.database import Bulk, Database
+from aegis_sink.store.database import Connection, Database
 from aegis_sink.store.errors import StoreBusy, StoreError
+from aegis_sink.store.inbox import Post, Waiting
 from aegis_sink.triage.fingerprint import failure_class, fingerprint
 from aegis_sink.triage.severity import severity
 from aegis_sink.triage.subject import stem, subject_from_name
@@ -20,10 +23,8 @@ from aegis_sink.triage.title import title
 BUSY_RETRY_SECONDS = 1
 DOWN_RETRY_SECONDS = 5
 
-_ACCEPT: Bulk[tuple[Accepted, ...]] = Bulk(accept)
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Door:
     """Accepts understood bodies and quarantines the others; both return once it is on disk."""
 
@@ -33,14 +34,44 @@ class Door:
     new_id: Callable[[], str]
     resolve_hold: timedelta
     wake: Callable[[], None]
+    cluster: str
+    sorting: Sorting = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sorting = Sorting(self.database, self._from_inbox, self.wake)
+
+    async def post(self, raw: bytes, recognised: Recognised, *, door: str) -> Receipt:
+        """Write the operator's body down and answer; incidents are made of it right after.
+
+        CannotStore when nothing was stored.
+        """
+        findings = recognised.findings
+        if len(findings) != 1 or findings[0].gone:
+            return await self.accept(raw, recognised, door=door)
+        key, _ = provisional_key(findings[0])
+        try:
+            noted = await self.sorting.note(Post(self.clock(), key, self.new_id(), raw))
+        except StoreError as error:
+            raise _cannot(error) from error
+        return Receipt(
+            Status.DUPLICATE if noted.duplicate else Status.ACCEPTED,
+            noted.incident_id,
+            (ReceiptItem(noted.incident_id, not noted.duplicate),),
+        )
 
     async def accept(
         self, raw: bytes, recognised: Recognised, *, door: str, force: bool = False
     ) -> Receipt:
-        """Store a body and its findings; CannotStore when nothing was stored."""
+        """Store a body and make incidents of it before the answer; CannotStore when nothing was."""
         arrival = self._arrival(raw, recognised, door=door, force=force)
+
+        def write(connection: Connection) -> tuple[Accepted, ...]:
+            # What came before goes first, or one problem could become two incidents.
+            self.sorting.drain(connection)
+            return accept(connection, [arrival])[0]
+
         try:
-            outcome = await self.database.write_one_of(_ACCEPT, arrival)
+            outcome = await self.database.write(write)
         except StoreError as error:
             raise _cannot(error) from error
         self.wake()
@@ -68,6 +99,24 @@ class Door:
             raise _cannot(error) from error
         return Receipt(Status.QUARANTINED, item_id)
 
+    def _from_inbox(self, row: Waiting) -> Arrival:
+        """A body that was understood when it came, read again."""
+        recognised = read(row.body, cluster=self.cluster)
+        return Arrival(
+            delivery_id=self.new_id(),
+            received_at=row.received_at,
+            door=WEBHOOK,
+            dialect=recognised.dialect,
+            body=row.body,
+            sightings=tuple(
+                sighting(
+                    finding, redact=self.redact, now=row.received_at, incident_id=row.incident_id
+                )
+                for finding in recognised.findings
+            ),
+            hold=self.resolve_hold,
+        )
+
     def _arrival(self, raw: bytes, recognised: Recognised, *, door: str, force: bool) -> Arrival:
         now = self.clock()
         return Arrival(
@@ -89,6 +138,7 @@ def sighting(
     finding: Finding, *, redact: Callable[[str], str], now: datetime, incident_id: str
 ) -> Sighting:
     """A finding as the store takes it: redacted, with the fingerprint that its words alone give."""
+    key, content_key = provisional_key(finding)
     finding = replace(
         finding,
         errors=tuple(redact(error) for error in finding.errors),
@@ -96,15 +146,10 @@ def sighting(
     )
     owners = subject_from_name(finding.object)
     what = failure_class(finding.object.kind, finding.errors)
-    # Where even the owner's kind is unknown, the name without its random end stands for it.
-    named = owners.subject
-    if named == finding.object:
-        named = replace(named, name=stem(named))
-    key = fingerprint(finding.cluster, named, what)
     return Sighting(
         finding=finding,
         key=key,
-        content_key=_content_key(finding, what),
+        content_key=content_key,
         subject_how=owners.how,
         blank=Incident(
             id=incident_id,
@@ -125,10 +170,21 @@ def sighting(
     )
 
 
-def _content_key(finding: Finding, what: str) -> str:
+def provisional_key(finding: Finding) -> tuple[str, str]:
+    """(fingerprint, content key) as far as a finding's own words give them.
+
+    The fingerprint names the incident until the cluster tells more; the content key tells findings
+    of one incident apart. Only hashes leave here, so the words need no redaction yet.
+    """
     ref = finding.object
+    subject = subject_from_name(ref).subject
+    if subject == ref:
+        # Where even the owner's kind is unknown, the name without its random end stands for it.
+        subject = replace(subject, name=stem(subject))
+    what = failure_class(ref.kind, finding.errors)
     text = "\0".join((finding.k8sgpt, ref.kind, ref.namespace, ref.name, finding.container, what))
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    content = hashlib.sha256(text.encode()).hexdigest()[:32]
+    return fingerprint(finding.cluster, subject, what), content
 
 
 def _cannot(error: StoreError) -> CannotStore:

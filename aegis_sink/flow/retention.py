@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 from aegis_sink.store.database import Database
 from aegis_sink.store.errors import StoreError
@@ -26,7 +27,7 @@ async def keep_dropping(
         before = clock() - retention
         try:
             dropped = await database.write(
-                lambda c, b=before: drop(c, before=b, quarantine_max_bytes=quarantine_max_bytes)
+                partial(drop, before=before, quarantine_max_bytes=quarantine_max_bytes)
             )
         except StoreError as error:
             log.error("retention cannot reach the store, trying again in an hour: %s", error)

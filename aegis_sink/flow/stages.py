@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from aegis_sink.cluster.client import KubernetesCluster, NoCluster
 from aegis_sink.cluster.errors import ClusterError, ClusterUnavailable
@@ -74,7 +75,7 @@ class Investigation:
                     unavailable = unavailable or str(error)
                 if finding != item.finding:
                     await self.database.write(
-                        lambda c, i=item.id, f=finding: incidents.store_finding(c, i, f)
+                        partial(incidents.store_finding, finding_id=item.id, finding=finding)
                     )
             completed.append(finding)
         first = completed[0]
@@ -168,7 +169,7 @@ class Investigation:
 
     async def _owners(self, finding: Finding) -> OwnerChain:
         try:
-            return await self.cluster.owners(finding)
+            return await self.cluster.owners(finding, subject_from_name)
         except ClusterError as error:
             log.info("owner of %s told by its name: %s", finding.object, error)
             return subject_from_name(finding.object)

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 LEASE = timedelta(seconds=60)
 RENEW_SECONDS = 20.0
 POLL_SECONDS = 5.0
+YIELD_SECONDS = 0.1
+BUSY_POSTS_PER_SECOND = 100
 BACK_OFF_START = timedelta(seconds=1)
 BACK_OFF_LIMIT = timedelta(minutes=5)
 
@@ -53,7 +55,7 @@ class Stage:
 
 def back_off(attempts: int, *, jitter: float) -> timedelta:
     """The wait after the `attempts`-th failure in a row, doubling; `jitter` is 0..1."""
-    wait = min(BACK_OFF_START * 2 ** min(attempts, 16), BACK_OFF_LIMIT)
+    wait: timedelta = min(BACK_OFF_START * 2 ** min(attempts, 16), BACK_OFF_LIMIT)
     return wait * (0.5 + jitter / 2)
 
 
@@ -65,11 +67,16 @@ class Worker:
     stages: Mapping[str, Stage]
     clock: Callable[[], datetime]
     owner: str
+    posts: Callable[[], int]
+    """How many posts the door has taken: while they come fast, acknowledging goes first."""
     observe: Callable[[str, str, float], None]
     """(stage, outcome, seconds) for the metrics."""
     _running: dict[asyncio.Task[None], Job] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _stopping: bool = False
+    _busy: bool = False
+    _looked_at: float = 0.0
+    _posts_seen: int = 0
     alive: bool = False
 
     def wake(self) -> None:
@@ -91,7 +98,9 @@ class Worker:
                 except Exception:  # a worker that ends would tell nothing any more
                     log.exception("the worker could not take a job, trying again")
                     wait = POLL_SECONDS
-                if wait > 0:
+                if self._busy:
+                    await asyncio.sleep(min(wait, YIELD_SECONDS))
+                elif wait > 0:
                     await self._sleep(wait)
         finally:
             self.alive = False
@@ -118,6 +127,8 @@ class Worker:
 
     async def _take(self) -> float:
         """Start what is due and fits; returns how long to wait before looking again."""
+        if self._door_is_busy() and self._running:
+            return YIELD_SECONDS
         free = {
             kind: stage.at_once - sum(job.kind == kind for job in self._running.values())
             for kind, stage in self.stages.items()
@@ -129,6 +140,8 @@ class Worker:
             return POLL_SECONDS
         if due_at > now:
             return min((due_at - now).total_seconds(), POLL_SECONDS)
+        if self._busy:
+            free = dict.fromkeys(kinds, 1)
         taken = await self.database.write(
             lambda c: [
                 job
@@ -142,7 +155,16 @@ class Worker:
             task = asyncio.create_task(self._run_job(job), name=f"{job.kind} {job.incident_id}")
             self._running[task] = job
             task.add_done_callback(self._forget)
-        return 0.0 if taken else POLL_SECONDS
+        return (YIELD_SECONDS if self._busy else 0.0) if taken else POLL_SECONDS
+
+    def _door_is_busy(self) -> bool:
+        """Whether posts came fast since the last look."""
+        loop_time, posts = asyncio.get_running_loop().time(), self.posts()
+        elapsed, came = loop_time - self._looked_at, posts - self._posts_seen
+        if elapsed >= YIELD_SECONDS:
+            self._busy = came > BUSY_POSTS_PER_SECOND * elapsed
+            self._looked_at, self._posts_seen = loop_time, posts
+        return self._busy
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._running.pop(task, None)
@@ -192,7 +214,7 @@ class Worker:
             until = self.clock() + LEASE
             try:
                 await self.database.write(
-                    lambda c, r=running, u=until: jobs.extend(c, r, owner=self.owner, until=u)
+                    partial(jobs.extend, running=running, owner=self.owner, until=until)
                 )
             except StoreError as error:
                 log.error("cannot renew the leases of %d jobs: %s", len(running), error)

@@ -44,6 +44,12 @@ class CannotStore(Exception):
         self.retry_after = retry_after
 
 
+class Post(Protocol):
+    """Writes an understood body down. Raises CannotStore."""
+
+    def __call__(self, raw: bytes, recognised: Recognised, *, door: str) -> Awaitable[Receipt]: ...
+
+
 class Accept(Protocol):
     """Stores an understood body. Raises CannotStore."""
 

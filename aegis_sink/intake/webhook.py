@@ -24,7 +24,7 @@ from aegis_sink.intake.body import (
     header,
     read_body,
 )
-from aegis_sink.intake.receipt import Accept, CannotStore, Quarantine, Receipt
+from aegis_sink.intake.receipt import CannotStore, Post, Quarantine, Receipt
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ DOOR = "webhook"
 class WebhookDoor:
     """The ASGI app behind both routes. `count` hears of each outcome, for the metrics."""
 
-    accept: Accept
+    post: Post
     quarantine: Quarantine
     gate: WebhookGate
     cluster: str
@@ -95,7 +95,7 @@ class WebhookDoor:
         except DialectError as error:
             log.warning("quarantined a webhook body of %d bytes: %s", len(body), error)
             return await self.quarantine(body, str(error), door=DOOR)
-        return await self.accept(body, recognised, door=DOOR)
+        return await self.post(body, recognised, door=DOOR)
 
 
 _CLOSE = (b"connection", b"close")

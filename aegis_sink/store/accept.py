@@ -13,6 +13,7 @@ from aegis_sink.model import Finding, Incident, State
 from aegis_sink.model.codec import finding_to_json
 from aegis_sink.store import jobs, tables
 
+RECHECK_DELAY = timedelta(seconds=5)
 COMPRESSION_LEVEL = 1  # a body is half a kilobyte; the request path pays for more
 
 
@@ -145,8 +146,11 @@ def _present(
     if reopened:
         known[sighting.key].state = State.OPEN
         rows.note(incident_id, now, "reopened", "K8sGPT reports it again")
-    if created or reopened or new_finding or sighting.finding.needs_completion:
+    if created or reopened or new_finding:
         rows.enqueue(incident_id, jobs.COLLECT, now)
+    elif sighting.finding.needs_completion:
+        # The body does not say whether something changed; its Result does. Posts come in bursts.
+        rows.enqueue(incident_id, jobs.COLLECT, now + RECHECK_DELAY)
     rows.findings.append(_finding_row(incident_id, arrival, sighting))
     return Accepted(incident_id, created, not (created or reopened or new_finding))
 

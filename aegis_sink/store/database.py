@@ -1,7 +1,7 @@
 """One database: reads on a few threads, all writes on one thread that shares commits.
 
-Writers hand in a function; those that wait at the same moment run in one transaction, each in a
-savepoint of its own, and all hear of it after the one commit. With `synchronous=FULL` a commit is
+Writers hand in a function; those that wait at the same moment run in one transaction and all hear
+of it after the one commit. With `synchronous=FULL` a commit is
 one fsync, so 32 waiting requests cost one instead of 32.
 """
 
@@ -9,10 +9,10 @@ import asyncio
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
@@ -27,13 +27,14 @@ T = TypeVar("T")
 
 QUEUE_LIMIT = 2048
 BATCH_LIMIT = 256
+LINGER_SECONDS = 0.001
 READERS = 2
 BUSY_TIMEOUT_MS = 5000
 
 
 @dataclass(slots=True, eq=False)
 class _Write(Generic[T]):
-    """One waiting write: `run` inside a savepoint, the answer to `future` after the commit."""
+    """One waiting write: the answer goes to `future` after the commit."""
 
     run: Callable[[Connection], T]
     future: asyncio.Future[T]
@@ -45,8 +46,7 @@ class _Write(Generic[T]):
 class Bulk(Generic[T]):
     """A kind of write of which many are done with one call: `run(connection, items) -> results`.
 
-    The items of one kind that wait at the same moment go in together; if the call fails, each is
-    tried alone, so that one bad item cannot fail its neighbours.
+    The items of one kind that wait at the same moment go in together.
     """
 
     def __init__(self, run: Callable[[Connection, Sequence[Any]], Sequence[T]]) -> None:
@@ -116,6 +116,7 @@ class Database:
         self.engine = engine
         self._queue: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
         self._limit = queue_limit
+        self._connection: Connection | None = None
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
         self._writer = threading.Thread(target=self._write_loop, name="store-write", daemon=True)
 
@@ -160,8 +161,8 @@ class Database:
         if self._queue.qsize() >= self._limit:
             raise StoreBusy(f"{self._limit} writes wait for the disk; try again in a moment")
         self._queue.put(pending)
-        # Shielded: a client that hangs up does not undo what is being committed.
-        return await asyncio.shield(pending.future)
+        # A caller that is cancelled undoes nothing: what is on its way to the disk gets there.
+        return await pending.future
 
     def _read(self, run: Callable[[Connection], T]) -> T:
         try:
@@ -172,8 +173,12 @@ class Database:
 
     def _write_loop(self) -> None:
         last = False
+        many = False
         while not last:
             first = self._queue.get()
+            if many:
+                # Others wait too, so one commit can serve more of them. A lone writer never waits.
+                time.sleep(LINGER_SECONDS)
             batch: list[_Pending] = []
             if first is None:
                 last = True
@@ -188,56 +193,53 @@ class Database:
                     last = True
                 else:
                     batch.append(item)
+            many = len(batch) > 1
             if batch:
                 self._commit(batch)
                 _answer(batch)
+        if self._connection is not None:
+            self._connection.close()
+
+    def _commit(self, batch: Sequence[_Pending]) -> None:
+        """One transaction for all. If it fails, one for each: what one write raises is its
+        caller's to hear, never its neighbours'."""
+        try:
+            with self._writing().begin():
+                _run(self._writing(), batch)
+        except Exception as error:  # noqa: BLE001 — handed to the caller, who waits for it
+            if len(batch) == 1:
+                batch[0].error = _as_store_error(error)
+                return
+            log.warning("a shared commit failed, trying one by one: %s", _cause(error))
+            for item in batch:
+                self._commit([item])
 
     def _writing(self) -> Connection:
-        return self.engine.connect().execution_options(aegis_write=True)
-
-    def _commit(self, batch: list[_Pending]) -> None:
-        try:
-            with self._writing() as connection, connection.begin():
-                _run_bulks(connection, [item for item in batch if isinstance(item, _BulkItem)])
-                for item in batch:
-                    if isinstance(item, _Write):
-                        _attempt(connection, item, item.run)
-        except SQLAlchemyError as error:
-            refused = StoreUnavailable(f"the database refused to write: {_cause(error)}")
-            refused.__cause__ = error
-            for item in batch:
-                item.error = refused
+        """The writer's connection, opened once: a check-out costs more than an insert."""
+        if self._connection is None or self._connection.closed:
+            self._connection = self.engine.connect().execution_options(aegis_write=True)
+        return self._connection
 
 
-def _run_bulks(connection: Connection, items: list[_BulkItem[Any]]) -> None:
-    for bulk in {item.bulk: None for item in items}:
-        mine = [item for item in items if item.bulk is bulk]
-        try:
-            with connection.begin_nested():
-                results = bulk.run(connection, [item.item for item in mine])
-        except Exception as error:  # noqa: BLE001 — told to each caller by the second try
-            log.warning("a bulk write failed, trying one by one: %s", error)
-            for item in mine:
-                _attempt(connection, item, partial(_run_one, bulk, item.item))
-            continue
-        for item, result in zip(mine, results, strict=True):
+def _run(connection: Connection, batch: Sequence[_Pending]) -> None:
+    together: dict[Bulk[Any], list[_BulkItem[Any]]] = {}
+    for item in batch:
+        if isinstance(item, _BulkItem):
+            together.setdefault(item.bulk, []).append(item)
+        else:
+            item.result = item.run(connection)
+    for bulk, items in together.items():
+        results = bulk.run(connection, [item.item for item in items])
+        for item, result in zip(items, results, strict=True):
             item.result = result
 
 
-def _run_one(bulk: Bulk[Any], item: object, connection: Connection) -> object:
-    return bulk.run(connection, [item])[0]
-
-
-def _attempt(connection: Connection, item: _Pending, run: Callable[[Connection], object]) -> None:
-    # Whatever one write raises is its caller's to hear, never its neighbours'.
-    try:
-        with connection.begin_nested():
-            item.result = run(connection)
-    except SQLAlchemyError as error:
-        item.error = StoreUnavailable(f"the database refused to write: {_cause(error)}")
-        item.error.__cause__ = error
-    except Exception as error:  # noqa: BLE001 — handed to the caller, who waits for it
-        item.error = error
+def _as_store_error(error: Exception) -> Exception:
+    if not isinstance(error, SQLAlchemyError):
+        return error
+    refused = StoreUnavailable(f"the database refused to write: {_cause(error)}")
+    refused.__cause__ = error
+    return refused
 
 
 def _answer(batch: list[_Pending]) -> None:
@@ -261,6 +263,6 @@ def _resolve(items: list[_Pending]) -> None:
             item.future.set_result(item.result)
 
 
-def _cause(error: SQLAlchemyError) -> str:
+def _cause(error: Exception) -> str:
     """The driver's words without the SQL and its parameters, which may hold what people posted."""
     return str(getattr(error, "orig", None) or type(error).__name__)

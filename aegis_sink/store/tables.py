@@ -35,6 +35,11 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
+def microseconds(at: datetime) -> int:
+    """A time as it stands on disk."""
+    return (at - EPOCH) // _MICROSECOND
+
+
 class UtcTime(TypeDecorator[datetime]):
     """An aware datetime as microseconds since 1970."""
 
@@ -42,7 +47,7 @@ class UtcTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        return None if value is None else (value - EPOCH) // _MICROSECOND
+        return None if value is None else microseconds(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
         return None if value is None else EPOCH + value * _MICROSECOND
@@ -71,6 +76,17 @@ deliveries = Table(
     Column("size", Integer, nullable=False),
     Column("body", LargeBinary, nullable=False),  # zlib
     Index("ix_deliveries_received_at", "received_at"),
+)
+
+# The operator's bodies that were answered 200 and are not made into incidents yet.
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("received_at", UtcTime, nullable=False),
+    Column("key", String(64), nullable=False),
+    Column("incident_id", String(32), nullable=False),
+    Column("body", LargeBinary, nullable=False),
 )
 
 incidents = Table(

@@ -9,6 +9,7 @@ On the hot path: no pattern here can backtrack more than a few characters.
 import hashlib
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from aegis_sink.model import ObjectRef
 from aegis_sink.triage.subject import SAFE, stem
@@ -33,8 +34,7 @@ def failure_class(kind: str, errors: Sequence[str]) -> str:
     characters; what does not fit is represented by a hash.
     """
     resource_kind = kind.rsplit("/", 1)[-1]
-    own = _OF_KIND.get(resource_kind, ())
-    classes = {_class_of(text[:TEXT_CHARACTERS], own) for text in errors}
+    classes = {_remembered(text[:TEXT_CHARACTERS], resource_kind) for text in errors}
     classes.discard("")
     joined = " | ".join(sorted(classes))
     if len(joined) > CLASS_CHARACTERS:
@@ -59,6 +59,12 @@ def pulled_image(text: str) -> str:
     name = named["image"] or named["bare"]
     name = name.removeprefix("docker.io/").removeprefix("library/").removesuffix(":latest")
     return _DIGEST.sub("<digest>", name)
+
+
+@lru_cache(maxsize=1024)
+def _remembered(text: str, resource_kind: str) -> str:
+    # K8sGPT says the same again and again, and this is on the way to its answer.
+    return _class_of(text, _OF_KIND.get(resource_kind, ()))
 
 
 _Rewrite = Callable[[re.Match[str]], str]

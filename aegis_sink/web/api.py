@@ -39,6 +39,8 @@ class Api:
     clock: Callable[[], datetime]
     link: Callable[[str], str]
     wake: Callable[[], None]
+    settle: Callable[[], Awaitable[None]]
+    """Makes incidents of the bodies that were answered and are not sorted yet."""
     replay_bodies: Callable[[str], Awaitable[list[dict[str, object]]]]
     retry_quarantined: Callable[[Quarantined], Awaitable[dict[str, object]]]
 
@@ -122,6 +124,7 @@ class Api:
             if not self.gate.admits(request.headers.get("authorization", "").encode()):
                 return problem(401, self.gate.hint, headers={"www-authenticate": "Bearer"})
             try:
+                await self.settle()
                 return await endpoint(request)
             except StoreError as error:
                 return problem(503, str(error), headers={"retry-after": "5"})

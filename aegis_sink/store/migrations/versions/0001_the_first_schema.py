@@ -33,6 +33,15 @@ def upgrade() -> None:
         batch_op.create_index("ix_deliveries_received_at", ["received_at"], unique=False)
 
     op.create_table(
+        "inbox",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("received_at", sa.BigInteger(), nullable=False),
+        sa.Column("key", sa.String(length=64), nullable=False),
+        sa.Column("incident_id", sa.String(length=32), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_inbox")),
+    )
+    op.create_table(
         "incidents",
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("cluster", sa.String(length=253), nullable=False),

@@ -1,0 +1,127 @@
+"""From the inbox to incidents: what was written down before the answer is made into incidents.
+
+It waits for a quiet moment: while the operator posts one finding after the other, acknowledging
+comes first. Whoever reads incidents settles the inbox before, so that nobody sees it lag.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from aegis_sink.store import quarantine
+from aegis_sink.store.accept import Arrival, accept
+from aegis_sink.store.database import Bulk, Connection, Database
+from aegis_sink.store.errors import StoreError
+from aegis_sink.store.inbox import Inbox, Noted, Post, Waiting, count
+
+log = logging.getLogger(__name__)
+
+QUIET_SECONDS = 0.02
+LATEST_SECONDS = 0.5
+CHUNK = 32
+BACKLOG = 5000
+RETRY_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Sorting:
+    """Notes posts and makes incidents of them. `arrival` reads a body again, with its ids."""
+
+    database: Database
+    arrival: Callable[[Waiting], Arrival]
+    sorted: Callable[[], None]
+    """Told whenever incidents were made: the worker's wake."""
+    _inbox: Inbox = field(default_factory=Inbox)
+    _note: Bulk[Noted] = field(init=False)
+    _posts: int = 0
+    _left: int = 0
+    _arrived: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self._note = Bulk(self._inbox.note)
+
+    async def note(self, post: Post) -> Noted:
+        """Write a post down; it is on disk when this returns."""
+        noted = await self.database.write_one_of(self._note, post)
+        self._posts += 1
+        self._left += 1
+        self._arrived.set()
+        return noted
+
+    @property
+    def posts(self) -> int:
+        """How many posts there were since the start: two looks tell whether the door is busy."""
+        return self._posts
+
+    def drain(self, connection: Connection, *, limit: int | None = None) -> int:
+        """Make incidents of what waits, at most `limit` bodies; how many were made."""
+        made = 0
+        while rows := self._inbox.waiting(connection, limit=min(CHUNK, limit or CHUNK)):
+            self._make(connection, rows)
+            self._inbox.done(connection, up_to=rows[-1].id)
+            made += len(rows)
+            if limit is not None and made >= limit:
+                break
+        return made
+
+    def _make(self, connection: Connection, rows: Sequence[Waiting]) -> None:
+        try:
+            with connection.begin_nested():
+                accept(connection, [self.arrival(row) for row in rows])
+        except StoreError:
+            raise
+        except Exception as error:
+            if len(rows) > 1:
+                for row in rows:
+                    self._make(connection, [row])
+                return
+            log.exception("a body of the inbox could not be made into an incident: quarantined")
+            quarantine.put(
+                connection,
+                id=rows[0].incident_id,
+                at=rows[0].received_at,
+                door="inbox",
+                reason=f"no incident could be made of it: {type(error).__name__}: {error}",
+                body=rows[0].body,
+            )
+
+    async def settle(self) -> None:
+        """Make incidents of all that waits."""
+        if self._left > 0:
+            self._made(await self.database.write(self.drain))
+
+    async def start(self) -> None:
+        """Take up what an earlier run was told and could not finish."""
+        self._left = await self.database.read(count)
+        await self.settle()
+
+    async def run(self) -> None:
+        """Make incidents whenever the door is quiet, or bodies have waited long enough."""
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            await self._quiet()
+            while self._left > 0:
+                before = self._posts
+                try:
+                    self._made(await self.database.write(lambda c: self.drain(c, limit=CHUNK)))
+                except StoreError as error:
+                    log.error("posts wait in the inbox, trying again: %s", error)
+                    await asyncio.sleep(RETRY_SECONDS)
+                if self._posts != before and self._left < BACKLOG:
+                    await asyncio.sleep(QUIET_SECONDS)
+
+    async def _quiet(self) -> None:
+        loop = asyncio.get_running_loop()
+        latest = loop.time() + LATEST_SECONDS
+        while loop.time() < latest:
+            before = self._posts
+            await asyncio.sleep(QUIET_SECONDS)
+            if self._posts == before:
+                return
+
+    def _made(self, made: int) -> None:
+        self._left = max(0, self._left - made)
+        if made:
+            self.sorted()
