@@ -250,7 +250,9 @@ def _open_parts(incident: Incident) -> tuple[Part, ...]:
     if diagnosis.objection:
         text = clamp(one_line(diagnosis.objection), PARAGRAPH_CHARACTERS)
         parts.append(Part(label="The model disagrees", text=text))
-    parts.extend(_bullets("Look at next", diagnosis.missing))
+    # What could not be read is said below with its reason.
+    unseen = tuple(line for line in diagnosis.missing if line not in incident.missing)
+    parts.extend(_bullets("Look at next", unseen))
     return tuple(parts + _unread(incident))
 
 

@@ -127,6 +127,14 @@ def test_when_nobody_can_tell_the_errors_stay_in_sight(diagnosed: Incident) -> N
     assert "Look at next\n  • the log of container api" in text
 
 
+def test_what_could_not_be_read_is_said_once(diagnosed: Incident) -> None:
+    gap = "pods in namespace shop: forbidden"
+    lost = replace(diagnosis_of(diagnosed), missing=("the log of container api", gap))
+    text = said(replace(with_diagnosis(diagnosed, lost), missing=(gap,)))
+    assert text.count(gap) == 1
+    assert "Look at next\n  • the log of container api\nCould not be read" in text
+
+
 def test_a_hypothesis_is_named_as_one(diagnosed: Incident) -> None:
     guess = replace(diagnosis_of(diagnosed), hypothesis=True)
     assert "The model's own idea" in said(with_diagnosis(diagnosed, guess))

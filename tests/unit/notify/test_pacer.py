@@ -26,7 +26,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def pacer(clock: Clock) -> Pacer:
-    return Pacer(clock=clock, sleep=clock.sleep)
+    return Pacer(interval=1, clock=clock, sleep=clock.sleep)
 
 
 async def test_messages_leave_a_second_apart(clock: Clock, pacer: Pacer) -> None:
