@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, cast
 
+import jsonschema_rs
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 
@@ -86,9 +87,8 @@ def read_document(document: object, *, cluster: str) -> Recognised:
     else:
         members = ", ".join(sorted(str(key)[:40] for key in document)[:8]) or "nothing"
         raise UnknownShape(f"an object with {members}; {_known()}")
-    validator = _validator(dialect.name)
-    if not validator.is_valid(document):
-        raise _invalid(dialect.name, best_match(validator.iter_errors(document)))
+    if not _is_valid(dialect.name, document):
+        raise _invalid(dialect.name, best_match(_explainer(dialect.name).iter_errors(document)))
     return Recognised(dialect.name, dialect.parse(document, cluster))
 
 
@@ -107,8 +107,22 @@ def schemas() -> Mapping[str, Mapping[str, Any]]:
     }
 
 
+def _is_valid(name: str, document: object) -> bool:
+    try:
+        return _validator(name).is_valid(document)
+    except ValueError:  # what JSON allows and it does not take, such as a lone surrogate
+        return _explainer(name).is_valid(document)
+
+
 @cache
-def _validator(name: str) -> Draft202012Validator:
+def _validator(name: str) -> jsonschema_rs.Draft202012Validator:
+    """Says yes or no, on the request path."""
+    return jsonschema_rs.Draft202012Validator(dict(schemas()[name]))
+
+
+@cache
+def _explainer(name: str) -> Draft202012Validator:
+    """Says why not, in the standard's own terms."""
     return Draft202012Validator(schemas()[name])
 
 
@@ -119,8 +133,11 @@ def _invalid(dialect: str, error: ValidationError | None) -> InvalidBody:
         kinds = wanted if isinstance(wanted, str) else " or ".join(wanted)
         reason = f"is {_type(error.instance)}, must be {kinds}"
     elif error.validator == "required":
-        required: Any = error.validator_value
-        missing = next(key for key in required if key not in error.instance)
+        required, instance = (
+            cast("list[str]", error.validator_value),
+            cast("Document", error.instance),
+        )
+        missing = next(key for key in required if key not in instance)
         return InvalidBody(dialect, f"{error.json_path}.{missing}", "is missing")
     else:
         reason = f"does not fit: {error.validator} {str(error.validator_value)[:100]}"

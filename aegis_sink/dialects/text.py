@@ -12,6 +12,7 @@ NAME_LIMIT = 512
 _UNWANTED = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
 )
+_ODD = re.compile(f"{_UNWANTED.pattern[:-1]}\r\u2028\u2029]")
 _LINE_ENDS = re.compile("\r\n|[\u2028\u2029\r]")
 _THINK = re.compile(r"<(/?)think(?:ing)?\b[^<>]{0,100}>", re.IGNORECASE)
 _CONTROL_SEQUENCE = re.compile(r"<([!@#][^<>\n]{1,200})>")
@@ -20,22 +21,23 @@ _BROADCAST = re.compile(r"@(here|channel|everyone|all)\b", re.IGNORECASE)
 
 def clean(text: str, limit: int) -> str:
     """`text` without characters that nobody should see, cut at `limit` with a note."""
-    text = _LINE_ENDS.sub("\n", text)
-    text = _UNWANTED.sub("", text)
-    if len(text) <= limit:
-        return text
-    return f"{text[:limit]}… cut {len(text) - limit} characters"
+    cut = max(0, len(text) - limit)
+    text = text[:limit]
+    if _ODD.search(text) is not None:
+        text = _UNWANTED.sub("", _LINE_ENDS.sub("\n", text))
+    return f"{text}… cut {cut} characters" if cut else text
 
 
 def clean_details(text: str) -> str:
     """K8sGPT's model text: thoughts removed, mentions as `[!channel]` and `(at)here`, clamped."""
     if not text:
         return ""
-    text = _without_thoughts(text)
-    text = _UNWANTED.sub("", _LINE_ENDS.sub("\n", text))
-    text = _CONTROL_SEQUENCE.sub(r"[\1]", text)
-    text = _BROADCAST.sub(r"(at)\1", text)
-    return clean(text.strip(), DETAILS_LIMIT)
+    text = clean(_without_thoughts(text).strip(), DETAILS_LIMIT)
+    if "<" in text:
+        text = _CONTROL_SEQUENCE.sub(r"[\1]", text)
+    if "@" in text:
+        text = _BROADCAST.sub(r"(at)\1", text)
+    return text
 
 
 def _without_thoughts(text: str) -> str:
