@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from aegis_sink.store import quarantine
 from aegis_sink.store.accept import Arrival, accept
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 QUIET_SECONDS = 0.02
 LATEST_SECONDS = 0.5
 CHUNK = 32
+BUSY_CHUNK = 8  # short enough that a post behind it hardly waits
 BACKLOG = 20_000
 SHARE = 9  # while posts come, nine tenths of the time are theirs
 RETRY_SECONDS = 1.0
@@ -103,11 +105,12 @@ class Sorting:
             await self._arrived.wait()
             self._arrived.clear()
             await self._quiet()
-            loop = asyncio.get_running_loop()
+            loop, before = asyncio.get_running_loop(), self._posts
             while self._left > 0:
+                chunk = CHUNK if self._posts == before else BUSY_CHUNK
                 before, started = self._posts, loop.time()
                 try:
-                    self._made(await self.database.write(lambda c: self.drain(c, limit=CHUNK)))
+                    self._made(await self.database.write(partial(self.drain, limit=chunk)))
                 except StoreError as error:
                     log.error("posts wait in the inbox, trying again: %s", error)
                     await asyncio.sleep(RETRY_SECONDS)

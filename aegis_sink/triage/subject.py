@@ -9,6 +9,7 @@ is the subject then.
 """
 
 import re
+from functools import lru_cache
 
 from aegis_sink.model import ObjectRef, OwnerChain
 
@@ -33,6 +34,7 @@ APPS = "apps/v1"
 BATCH = "batch/v1"
 
 
+@lru_cache(maxsize=4096)
 def subject_from_name(ref: ObjectRef) -> OwnerChain:
     """The owner that the name of `ref` tells, `ref` itself where it tells none.
 
