@@ -16,6 +16,13 @@ class Metrics:
             ["door", "outcome"],
             registry=self.registry,
         )
+        self._cut = Counter(
+            "aegis_sink_connections_cut",
+            "Connections closed by the server, by reason (slow_request, slow_reader, "
+            "head_too_large, no_room).",
+            ["reason"],
+            registry=self.registry,
+        )
         self._jobs = Histogram(
             "aegis_sink_job_seconds",
             "How long a stage ran, by outcome (done, later, failed, aborted).",
@@ -65,6 +72,10 @@ class Metrics:
     def count_post(self, door: str, outcome: str) -> None:
         """A request at a door got its answer."""
         self._posts.labels(door, outcome).inc()
+
+    def count_cut(self, reason: str) -> None:
+        """A connection was closed because its client passed a limit."""
+        self._cut.labels(reason).inc()
 
     def observe_job(self, stage: str, outcome: str, seconds: float) -> None:
         """A stage ended."""

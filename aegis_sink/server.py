@@ -3,12 +3,15 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from functools import partial
 
 import uvicorn
 
-from aegis_sink.client import Client
-from aegis_sink.service import build
+from aegis_sink.client import Client, ClientError
+from aegis_sink.intake.connection import Connection, Limits
+from aegis_sink.service import Service, build
 from aegis_sink.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -22,17 +25,49 @@ class CannotListen(Exception):
     """The address cannot be listened on; the text says what to do."""
 
 
-class _Server(uvicorn.Server):
-    """uvicorn, with an event for "it answers now"."""
+class Server(uvicorn.Server):
+    """uvicorn with our limits (docs/http.md), an event for "it answers now", and a clean end."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.up = asyncio.Event()
+    def __init__(self, service: Service, limits: Limits = Limits()) -> None:  # noqa: B008 — frozen
+        super().__init__(
+            uvicorn.Config(
+                service.app,
+                http=partial(  # type: ignore[arg-type]  # uvicorn only calls it
+                    Connection, limits=limits, cut=service.metrics.count_cut
+                ),
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=GRACEFUL_SECONDS,
+                # Go keeps connections for 90 s; closing first would race with the operator's
+                # next post.
+                timeout_keep_alive=120,
+                backlog=BACKLOG,
+            )
+        )
+        self._up = asyncio.Event()
+
+    async def start(self, listener: socket.socket) -> asyncio.Task[None]:
+        """Begin to serve; returns once it answers, with what ends when the server does."""
+        serving = asyncio.create_task(self.serve(sockets=[listener]), name="server")
+        up = asyncio.create_task(self._up.wait())
+        await asyncio.wait([serving, up], return_when=asyncio.FIRST_COMPLETED)
+        up.cancel()
+        return serving
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Like uvicorn's."""
         await super().startup(sockets)
-        self.up.set()
+        self._up.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Like uvicorn's, which afterwards raises the signal again: a clean stop exits with 0."""
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
 
 
 async def serve(
@@ -46,49 +81,58 @@ async def serve(
 
     Returns whether everything that was asked for happened.
     """
-    listener = _listen(settings.host, settings.port)
-    shown = _address(listener)
-    service = await build(settings, public_address=lambda: shown)
-    server = _Server(_config(service.app, settings))
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        await asyncio.wait(
-            [serving, asyncio.create_task(server.up.wait())], return_when=asyncio.FIRST_COMPLETED
-        )
-        if serving.done():
+    with closing(listen(settings.host, settings.port)) as listener:
+        shown = address(listener)
+        service = await build(settings, public_address=lambda: shown)
+        server = Server(service)
+        serving = await server.start(listener)
+        try:
+            say(f"AEGIS Sink listens on {shown} (K8sGPT's sink: {shown}/webhook)")
+            told = True
+            if replay:
+                told = await _replay(settings, shown, replay)
+                if once or not told:
+                    server.should_exit = True
+                else:
+                    say(f"Serving on {shown}; stop with Ctrl-C")
             await serving
-            return False
-        say(f"AEGIS Sink listens on {shown} (K8sGPT's sink: {shown}/webhook)")
-        if not replay:
-            await serving
-            return True
-        told = await _replay(settings, shown, replay)
-        if once or not told:
+        except ClientError:
+            if server.should_exit:  # stopped by a signal while the replay was on its way
+                return False
+            raise
+        finally:
             server.should_exit = True
-        else:
-            say(f"Serving on {shown}; stop with Ctrl-C")
-        await serving
+            await asyncio.gather(serving, return_exceptions=True)
         return told
-    finally:
-        server.should_exit = True
-        await asyncio.gather(serving, return_exceptions=True)
-        listener.close()
 
 
-def _config(app: object, settings: Settings) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,  # type: ignore[arg-type]
-        http="httptools",
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=GRACEFUL_SECONDS,
-        # Go keeps connections for 90 s; closing first would race with the operator's next post.
-        timeout_keep_alive=120,
-        backlog=BACKLOG,
-    )
+def listen(host: str, port: int) -> socket.socket:
+    """A socket bound to an address; CannotListen says why not."""
+    try:
+        family, kind, protocol, _, bound = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(bound)
+        except OSError:
+            listener.close()
+            raise
+    except OSError as error:
+        raise CannotListen(
+            f"cannot listen on {host}:{port}: {error.strerror}; choose another with AEGIS_PORT "
+            "(0 takes a free one) or AEGIS_HOST"
+        ) from error
+    return listener
+
+
+def address(listener: socket.socket) -> str:
+    """The URL under which this machine reaches a bound socket."""
+    host, port = listener.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):  # noqa: S104 — compared, not bound
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 async def _replay(settings: Settings, url: str, bodies: Sequence[bytes]) -> bool:
@@ -112,26 +156,3 @@ async def _replay(settings: Settings, url: str, bodies: Sequence[bytes]) -> bool
             else:
                 await asyncio.sleep(0.1)
     return True
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family, kind, protocol, _, bound = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(bound)
-    except OSError as error:
-        raise CannotListen(
-            f"cannot listen on {host}:{port}: {error.strerror}; choose another with AEGIS_PORT "
-            "(0 takes a free one) or AEGIS_HOST"
-        ) from error
-    return listener
-
-
-def _address(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    if host in ("0.0.0.0", "::"):  # noqa: S104 — compared, not bound
-        host = "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

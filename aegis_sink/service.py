@@ -17,6 +17,7 @@ from typing import TextIO
 
 from pydantic import SecretStr
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from aegis_sink.cluster.client import KubernetesCluster, NoCluster, connect
@@ -35,6 +36,7 @@ from aegis_sink.flow.telling import Telling
 from aegis_sink.flow.worker import Stage, Worker
 from aegis_sink.intake.authentication import ApiGate, WebhookGate, signing_secrets
 from aegis_sink.intake.findings import FindingsDoor
+from aegis_sink.intake.problem import failed, refused
 from aegis_sink.intake.receipt import Receipt
 from aegis_sink.intake.webhook import WebhookDoor
 from aegis_sink.metrics import Metrics
@@ -93,6 +95,7 @@ class Service:
     diagnoser: Diagnoser | None
     worker: Worker
     app: Starlette
+    metrics: Metrics
     clock: Callable[[], datetime]
     lock: TextIO | None
 
@@ -270,13 +273,13 @@ async def build(
     app = Starlette(
         routes=[
             Route("/webhook", post),
-            Route("/webhook/", post),
-            Route("/webhook/{token}", post),
+            Route("/webhook/{token:path}", post),
             Route("/v1/findings", post_findings),
             *api.routes(),
             *health.routes(),
             *schema_routes(),
         ],
+        exception_handlers={HTTPException: refused, Exception: failed},
     )
     # A redirect would turn the operator's POST into a GET without a body (facts/k8sgpt.md §1.4).
     app.router.redirect_slashes = False
@@ -289,6 +292,7 @@ async def build(
         diagnoser=diagnoser,
         worker=worker,
         app=app,
+        metrics=metrics,
         clock=clock,
         lock=lock,
     )

@@ -8,7 +8,11 @@ DialectError
 
 
 class DialectError(Exception):
-    """Base of all reasons."""
+    """Base of all reasons. What it quotes from a body can be stored and sent: half surrogate pairs,
+    which JSON may hold, become `?`."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(_encodable(text))
 
 
 class NotReadable(DialectError):
@@ -25,5 +29,9 @@ class InvalidBody(DialectError):
     def __init__(self, dialect: str, path: str, reason: str) -> None:
         super().__init__(f"{dialect}: {path} {reason}")
         self.dialect = dialect
-        self.path = path
+        self.path = _encodable(path)
         self.reason = reason
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()

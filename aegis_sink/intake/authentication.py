@@ -27,6 +27,7 @@ class WebhookGate:
         """Whether this request may come in."""
         if self._token is None:
             return True
+        path_token = path_token.rstrip("/")
         given = path_token.encode() if path_token else _basic_password(authorization)
         if given is None:
             given = _bearer(authorization)
@@ -55,6 +56,11 @@ class ApiGate:
                 "no API token is configured: set AEGIS_API_TOKEN, then send Authorization: Bearer"
             )
         return "send the API token as Authorization: Bearer TOKEN"
+
+    @property
+    def reads_signatures(self) -> bool:
+        """Whether `admits_finding` may need the body."""
+        return bool(self._signatures)
 
     def admits(self, authorization: bytes) -> bool:
         """Whether a bearer token, or none where none is asked, lets this request in."""

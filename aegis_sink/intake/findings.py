@@ -1,6 +1,6 @@
 """A person's or a script's door: `POST /v1/findings`, any dialect, JSON or YAML."""
 
-import logging
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -16,12 +16,11 @@ from aegis_sink.intake.body import (
     BodyTooLarge,
     BodyTooSlow,
     ClientGone,
+    header,
     read_body,
 )
 from aegis_sink.intake.problem import problem
 from aegis_sink.intake.receipt import Accept, CannotStore, Receipt
-
-log = logging.getLogger(__name__)
 
 DOOR = "findings"
 MAX_WAIT_SECONDS = 600.0
@@ -57,6 +56,9 @@ class FindingsDoor:
     async def _respond(self, request: Request, receive: Receive) -> Response | None:
         if request.method != "POST":
             return problem(405, "only POST", headers={"allow": "POST"})
+        authorization = header(request.scope, b"authorization")
+        if not self.gate.reads_signatures and not self.gate.admits(authorization):
+            return self._unknown()  # before the body: strangers cannot fill the memory
         try:
             body = await read_body(request.scope, receive)
         except BodyTooLarge:
@@ -65,9 +67,8 @@ class FindingsDoor:
             return problem(408, "the body did not arrive in time", headers=_CLOSE)
         except ClientGone:
             return None
-        authorization = request.headers.get("authorization", "").encode()
         if not self.gate.admits_finding(authorization, request.headers, body):
-            return problem(401, self.gate.hint, headers={"www-authenticate": "Bearer"})
+            return self._unknown()
         media = request.headers.get("content-type", "").split(";")[0].strip().lower()
         if media not in JSON_TYPES | YAML_TYPES:
             return problem(
@@ -99,13 +100,15 @@ class FindingsDoor:
             )
         return JSONResponse({"incidents": await self._described(receipt, wait)})
 
+    def _unknown(self) -> Response:
+        return problem(401, self.gate.hint, headers={"www-authenticate": "Bearer"})
+
     async def _described(self, receipt: Receipt, wait: float) -> list[dict[str, object]]:
         created = {item.incident_id: item.created for item in reversed(receipt.items)}
         created |= {item.incident_id: True for item in receipt.items if item.created}
-        return [
-            {**await self.describe(incident_id, wait), "created": created[incident_id]}
-            for incident_id in dict.fromkeys(item.incident_id for item in receipt.items)
-        ]
+        ids = list(dict.fromkeys(item.incident_id for item in receipt.items))
+        described = await asyncio.gather(*(self.describe(one, wait) for one in ids))
+        return [{**what, "created": created[one]} for one, what in zip(ids, described, strict=True)]
 
 
 _CLOSE = {"connection": "close"}
@@ -113,10 +116,8 @@ _CLOSE = {"connection": "close"}
 
 def _flag(text: str) -> bool:
     lowered = text.lower()
-    if lowered in ("true", "1", "yes", ""):
-        return True
-    if lowered in ("false", "0", "no"):
-        return False
+    if lowered in ("true", "false"):
+        return lowered == "true"
     raise ValueError(f"force={text[:40]} is neither true nor false")
 
 

@@ -50,7 +50,7 @@ class WebhookDoor:
             return
         token = scope.get("path_params", {}).get("token", "")
         if not self.gate.admits(token, header(scope, b"authorization")):
-            log.warning("refused a webhook post: wrong or missing token")
+            log.warning("refused a post from %s: wrong or missing token", _sender(scope))
             self.count(DOOR, "refused")
             await _answer(
                 send,
@@ -99,6 +99,11 @@ class WebhookDoor:
 
 
 _CLOSE = (b"connection", b"close")
+
+
+def _sender(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else "an unknown address"
 
 
 async def _answer(

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from aegis_sink.flow.progress import Progress
 from aegis_sink.intake.authentication import ApiGate
+from aegis_sink.intake.body import header
 from aegis_sink.intake.problem import problem
 from aegis_sink.model import Incident, State
 from aegis_sink.model.codec import incident_summary, incident_to_json, rfc3339
@@ -121,7 +122,7 @@ class Api:
 
     def _guarded(self, endpoint: Endpoint) -> Endpoint:
         async def guarded(request: Request) -> Response:
-            if not self.gate.admits(request.headers.get("authorization", "").encode()):
+            if not self.gate.admits(header(request.scope, b"authorization")):
                 return problem(401, self.gate.hint, headers={"www-authenticate": "Bearer"})
             try:
                 await self.settle()

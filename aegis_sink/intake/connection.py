@@ -1,0 +1,142 @@
+"""One HTTP/1.1 connection: uvicorn's, and limits on how slowly and how much a client may speak.
+
+uvicorn limits neither the time a request takes to arrive nor, with httptools, the size of its
+head; and its one limit on connections answers 503 to everybody, the operator included. Here the
+client that holds things up is the one that goes.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+_TOO_MUCH = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one client, and all together, may take."""
+
+    request_seconds: float = 30.0
+    """From a connection's or a request's first byte to the request's last."""
+    reader_seconds: float = 30.0
+    """For taking what was sent, once the buffers are full."""
+    head_bytes: int = 64 * 1024
+    connections: int = 512
+    """More than that many, and the one whose last whole request is longest ago goes."""
+
+
+class Connection(HttpToolsProtocol):
+    """Closes itself when a limit is passed. `cut` hears of it, for the metrics."""
+
+    def __init__(
+        self, *args: Any, limits: Limits, cut: Callable[[str], None], **options: Any
+    ) -> None:
+        super().__init__(*args, **options)
+        self._limits = limits
+        self._cut = cut
+        self._request_timer: asyncio.TimerHandle | None = None
+        self._reader_timer: asyncio.TimerHandle | None = None
+        self._in_head = False
+        self._head_bytes = 0
+        self._last_request = 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Somebody connected."""
+        super().connection_made(transport)
+        self._last_request = self.loop.time()
+        self._expect_request()
+        if len(self.connections) > self._limits.connections:
+            self._make_room()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        self._request_arrived()
+        self.resume_writing()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came."""
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > self._limits.head_bytes:
+                self._cut("head_too_large")
+                self.transport.write(_TOO_MUCH)
+                self.transport.close()
+        elif self._request_timer is None and not self._answering():
+            # Empty lines before a request line: they stop uvicorn's keep-alive timer for good.
+            self._expect_request()
+
+    def on_message_begin(self) -> None:
+        """The parser saw the first byte of a request line."""
+        super().on_message_begin()
+        self._in_head = True
+        self._head_bytes = 0
+        self._expect_request()
+
+    def on_headers_complete(self) -> None:
+        """The parser saw the empty line after the head."""
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The parser saw a request's last byte."""
+        self._request_arrived()
+        self._last_request = self.loop.time()
+        super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        """The transport's buffer is full."""
+        super().pause_writing()
+        self._reader_timer = self.loop.call_later(
+            self._limits.reader_seconds, self._drop, "slow_reader"
+        )
+
+    def resume_writing(self) -> None:
+        """The transport's buffer has room again."""
+        if self._reader_timer is not None:
+            self._reader_timer.cancel()
+            self._reader_timer = None
+        super().resume_writing()
+
+    def _expect_request(self) -> None:
+        self._request_arrived()
+        self._request_timer = self.loop.call_later(
+            self._limits.request_seconds, self._request_is_late
+        )
+
+    def _request_arrived(self) -> None:
+        if self._request_timer is not None:
+            self._request_timer.cancel()
+            self._request_timer = None
+
+    def _request_is_late(self) -> None:
+        self._request_timer = None
+        if self.pipeline or (self._in_head and self._answering()):
+            # Reading was paused on purpose: an earlier request still waits for its answer.
+            self._expect_request()
+        else:
+            self._drop("slow_request")
+
+    def _answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _make_room(self) -> None:
+        others = [
+            other
+            for other in self.connections
+            if isinstance(other, Connection)
+            and other is not self
+            and not other.transport.is_closing()
+        ]
+        if len(others) >= self._limits.connections:
+            min(others, key=lambda other: other._last_request)._drop("no_room")
+
+    def _drop(self, reason: str) -> None:
+        self._cut(reason)
+        self.transport.abort()
