@@ -92,7 +92,7 @@ def _load(port: int, connections: int, bodies: Path) -> Numbers:
         str(HERE / "load.py"),
         *("127.0.0.1", str(port), "/webhook", str(connections), str(SECONDS), str(bodies)),
     ]
-    result: Numbers = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)  # noqa: S603
+    result: Numbers = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     if result["refused"]:
         raise SystemExit(f"{result['refused']:.0f} requests were not answered 200")
     return result
@@ -100,7 +100,7 @@ def _load(port: int, connections: int, bodies: Path) -> Numbers:
 
 @contextmanager
 def _echo() -> Iterator[int]:
-    process = subprocess.Popen(  # noqa: S603
+    process = subprocess.Popen(
         [sys.executable, str(HERE / "echo.py")], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
@@ -113,7 +113,7 @@ def _echo() -> Iterator[int]:
 
 @contextmanager
 def _sink(folder: Path) -> Iterator[int]:
-    process = subprocess.Popen(  # noqa: S603
+    process = subprocess.Popen(
         [sys.executable, "-m", "aegis_sink.cli", "serve"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
