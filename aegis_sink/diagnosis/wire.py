@@ -152,7 +152,10 @@ class Wire:
         return self._session.request(method, self._url + path, json=body, allow_redirects=False)
 
     def _unreachable(self, error: BaseException) -> str:
-        reason = "no answer in time" if isinstance(error, TimeoutError) else str(error)
+        if isinstance(error, aiohttp.ClientConnectorError):
+            reason = (error.os_error.strerror or "cannot connect").lower()
+        else:
+            reason = "no answer in time" if isinstance(error, TimeoutError) else str(error)
         return f"no model server answers at {self._url} (AEGIS_LLM_URL): {reason}"
 
 

@@ -194,8 +194,9 @@ class Investigation:
 
     async def _not_answered(self, incident: Incident, assessment: Assessment, note: str) -> None:
         diagnosis = replace(assessment.diagnosis, model_note=note)
-        if incident.diagnosis == diagnosis and not incident.diagnosing:
-            return
+        told = incident.diagnosis.model_note if incident.diagnosis else ""
+        if told.startswith(note.partition(":")[0]) and not incident.diagnosing:
+            return  # said already; each further try would only word the same differently
         log.warning("incident %s: %s", incident.id, note)
         now = self.clock()
 

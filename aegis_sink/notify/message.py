@@ -274,7 +274,11 @@ def _proof(incident: Incident, label: str) -> list[Part]:
 
 
 def _errors(incident: Incident) -> list[Part]:
-    return _bullets("K8sGPT says", incident.errors, shown=ERROR_LINES)
+    """K8sGPT's error texts; without any (its slack body has none) what its own model wrote."""
+    if incident.errors or not incident.details:
+        return _bullets("K8sGPT says", incident.errors, shown=ERROR_LINES)
+    text = clamp(one_line(incident.details), PARAGRAPH_CHARACTERS)
+    return [Part(label="K8sGPT's own model says (nothing of it is checked)", text=text)]
 
 
 def _unread(incident: Incident) -> list[Part]:

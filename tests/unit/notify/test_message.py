@@ -277,3 +277,18 @@ def test_a_subject_that_the_title_does_not_name_is_named_below_it(found: Inciden
 def test_links_are_only_our_own(found: Incident) -> None:
     message: Message = compose(replace(found, url=""), NoticeReason.FIRST, now=NOW)
     assert message.links == ()
+
+
+def test_without_error_texts_k8sgpts_own_model_is_quoted_and_marked_unchecked(
+    found: Incident,
+) -> None:
+    bare = replace(found, errors=(), details="Error: it ran out of memory.\nSolution: raise it.")
+    text = said(bare, NoticeReason.FIRST)
+    assert "K8sGPT's own model says (nothing of it is checked)" in text
+    assert "Error: it ran out of memory. Solution: raise it." in text
+
+
+def test_with_error_texts_k8sgpts_own_model_is_not_needed(found: Incident) -> None:
+    assert "nothing of it is checked" not in said(
+        replace(found, details="Error: it ran out of memory."), NoticeReason.FIRST
+    )
