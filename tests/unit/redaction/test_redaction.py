@@ -170,5 +170,5 @@ def lines_with_secrets(text: str) -> set[str]:
 
 def test_detect_secrets_finds_nothing_that_redaction_left() -> None:
     """The oracle: what another detector calls a secret in the redacted text is a leak."""
-    assert len(lines_with_secrets("\n".join(text for text, _ in SECRETS))) > 10
+    assert len(lines_with_secrets("\n".join(text for text, _ in SECRETS))) >= 7
     assert lines_with_secrets("\n".join(redact(text) for text, _ in SECRETS)) == set()

@@ -1,0 +1,91 @@
+"""A HorizontalPodAutoscaler: its target, conditions and where its metrics come from."""
+
+from aegis_sink.cluster.collectors.events import collect_events
+from aegis_sink.cluster.collectors.generic import add_object, condition_lines, conditions
+from aegis_sink.cluster.document import Document
+from aegis_sink.cluster.visit import Visit, together
+from aegis_sink.model import ObjectRef
+from aegis_sink.model.facts import AutoscalerFacts
+
+METRICS_API = "v1beta1.metrics.k8s.io"
+
+
+async def collect_autoscaler(visit: Visit) -> None:
+    """The autoscaler with its target."""
+    autoscaler = await visit.get(visit.ref)
+    if autoscaler is None:
+        return
+    if not autoscaler:
+        add_object(visit, visit.ref, autoscaler)
+        return
+    target: Document | None = None
+    metrics: Document | None = None
+    aim = autoscaler.at("spec", "scaleTargetRef")
+    ref = ObjectRef(aim.text("kind"), aim.text("name"), visit.ref.namespace, aim.text("apiVersion"))
+
+    async def read_target() -> None:
+        nonlocal target
+        target = await visit.get(ref)
+
+    async def read_metrics() -> None:
+        nonlocal metrics
+        metrics = await visit.get(ObjectRef("APIService", METRICS_API))
+
+    async def events() -> None:
+        await collect_events(visit, visit.ref)
+
+    await together(read_target(), read_metrics(), events())
+    facts = autoscaler_facts(autoscaler, target, metrics)
+    visit.healthy = facts.target_exists is not False and "False" not in facts.conditions.values()
+    there = {True: "exists", False: "does not exist", None: "not known"}
+    lines = [
+        f"target: {ref.kind} {ref.name} ({there[facts.target_exists]})",
+        f"replicas: {facts.current_replicas} now, {facts.desired_replicas} desired, "
+        f"{facts.min_replicas} to {facts.max_replicas} allowed",
+        f"metrics: {', '.join(facts.metrics) or 'none'}; metrics API available: "
+        f"{facts.metrics_api_available}",
+        *condition_lines(autoscaler),
+    ]
+    if facts.containers_without_requests:
+        names = ", ".join(facts.containers_without_requests)
+        lines.append(f"containers without CPU or memory requests: {names}")
+    visit.add(f"HorizontalPodAutoscaler {visit.ref.path}", "\n".join(lines), 88, facts)
+
+
+def autoscaler_facts(
+    autoscaler: Document, target: Document | None, metrics: Document | None
+) -> AutoscalerFacts:
+    """An autoscaler as fields. None for what could not be read."""
+    aim, status = autoscaler.at("spec", "scaleTargetRef"), autoscaler.at("status")
+    containers = target.items("spec", "template", "spec", "containers") if target else ()
+    available = None
+    if metrics is not None:
+        available = bool(metrics) and metrics.condition("Available").text("status") == "True"
+    return AutoscalerFacts(
+        target_kind=aim.text("kind"),
+        target_name=aim.text("name"),
+        target_exists=None if target is None else bool(target),
+        min_replicas=autoscaler.number("spec", "minReplicas"),
+        max_replicas=autoscaler.number("spec", "maxReplicas"),
+        current_replicas=status.number("currentReplicas"),
+        desired_replicas=status.number("desiredReplicas"),
+        conditions=conditions(autoscaler),
+        condition_reasons=conditions(autoscaler, "reason"),
+        metrics=tuple(_metric(m) for m in autoscaler.items("spec", "metrics")),
+        metrics_api_available=available,
+        containers_without_requests=tuple(
+            c.text("name") for c in containers if not c.mapping("resources", "requests")
+        ),
+    )
+
+
+def _metric(metric: Document) -> str:
+    kind = metric.text("type")
+    inner = metric.at(kind[:1].lower() + kind[1:])
+    name = inner.text("name") or inner.text("metric", "name")
+    target = inner.at("target")
+    aim = next(
+        (target.text(k) for k in ("averageUtilization", "averageValue", "value") if target.has(k)),
+        "",
+    )
+    return " ".join(part for part in (kind, name, aim) if part)
