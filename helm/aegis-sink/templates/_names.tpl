@@ -1,0 +1,60 @@
+{{- define "aegis-sink.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 53 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "aegis-sink.fullname" -}}
+{{- $name := include "aegis-sink.name" . }}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 53 | trimSuffix "-" }}
+{{- else if contains $name .Release.Name }}
+{{- .Release.Name | trunc 53 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $name | trunc 53 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "aegis-sink.selector" -}}
+app.kubernetes.io/name: {{ include "aegis-sink.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: sink
+{{- end }}
+
+{{- define "aegis-sink.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{ include "aegis-sink.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+
+{{- define "aegis-sink.serviceAccount" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "aegis-sink.fullname" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- required "serviceAccount.name: name the ServiceAccount that exists, or set serviceAccount.create=true" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{- define "aegis-sink.url" -}}
+http://{{ include "aegis-sink.fullname" . }}.{{ .Release.Namespace }}.svc:{{ .Values.service.port }}/webhook
+{{- end }}
+
+{{/* Whether the program may talk to the API server at all. */}}
+{{- define "aegis-sink.readsCluster" -}}
+{{- if ne (default "auto" .Values.settings.kubernetes) "off" }}yes{{ end }}
+{{- end }}
+
+{{/* What no schema can say, with words that help. */}}
+{{- define "aegis-sink.check" -}}
+{{- if gt (int .Values.replicas) 1 }}
+{{- fail (printf "\n\nreplicas=%d: AEGIS Sink keeps its incidents in one SQLite file, which has one writer. Set replicas=1." (int .Values.replicas)) }}
+{{- end }}
+{{- if and .Values.rbac.namespaces (not .Values.settings.results_namespace) (include "aegis-sink.readsCluster" .) }}
+{{- fail "\n\nrbac.namespaces is set: then also set settings.results_namespace to the namespace of the K8sGPT object, because Results are kept there and may not be searched for in all namespaces." }}
+{{- end }}
+{{- if and .Values.secrets.slack_bot_token (not .Values.settings.slack_channel) }}
+{{- fail "\n\nsecrets.slack_bot_token is set: then also set settings.slack_channel, best to the channel's id (C…)." }}
+{{- end }}
+{{- if and .Values.ingress.enabled (not .Values.ingress.host) }}
+{{- fail "\n\ningress.enabled=true needs ingress.host." }}
+{{- end }}
+{{- end }}
