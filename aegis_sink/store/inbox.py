@@ -59,7 +59,7 @@ class Inbox:
         for post in posts:
             row = known.get(post.key)
             if row is not None:
-                one = Noted(row[1], row[2] != State.RESOLVED)
+                one = Noted(row[0], row[1] != State.RESOLVED)
             else:
                 seen = self._new.get(post.key)
                 one = Noted(seen or post.fresh_id, seen is not None)
@@ -67,11 +67,13 @@ class Inbox:
             noted.append(one)
             rows.append((microseconds(post.received_at), post.key, one.incident_id, post.body))
         mark = _mark(connection)
-        connection.exec_driver_sql(
-            f"INSERT INTO inbox (received_at, key, incident_id, body) "  # noqa: S608 — only marks
+        cursor = connection.connection.cursor()
+        cursor.executemany(
+            "INSERT INTO inbox (received_at, key, incident_id, body) "  # noqa: S608 — only marks
             f"VALUES ({mark}, {mark}, {mark}, {mark})",
             rows,
         )
+        cursor.close()
         return noted
 
     def waiting(self, connection: Connection, *, limit: int) -> tuple[Waiting, ...]:
@@ -91,19 +93,22 @@ class Inbox:
         connection.execute(inbox.delete().where(inbox.c.id <= up_to))
 
 
-# The two statements between a post and its answer are handed to the driver as they are: compiling
-# and binding would cost as much again as running them.
+# The two statements between a post and its answer go to the driver's own cursor: SQLAlchemy's
+# preparations would cost more than running them.
 
 
-def _known(connection: Connection, keys: Set[str]) -> dict[str, tuple[str, str, str]]:
-    """Key → (key, incident id, state)."""
+def _known(connection: Connection, keys: Set[str]) -> dict[str, tuple[str, str]]:
+    """Key → (incident id, state)."""
     mark = _mark(connection)
-    rows = connection.exec_driver_sql(
+    cursor = connection.connection.cursor()
+    cursor.execute(
         "SELECT k.key, i.id, i.state FROM incident_keys k JOIN incidents i "  # noqa: S608
         f"ON i.id = k.incident_id WHERE k.key IN ({', '.join([mark] * len(keys))})",
         tuple(keys),
     )
-    return {row[0]: (row[0], row[1], row[2]) for row in rows}
+    known = {key: (incident_id, state) for key, incident_id, state in cursor.fetchall()}
+    cursor.close()
+    return known
 
 
 def _mark(connection: Connection) -> str:

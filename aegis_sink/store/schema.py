@@ -1,6 +1,7 @@
 """The schema of the database: brought up to date at start, compared in a test."""
 
 from pathlib import Path
+from sqlite3 import DatabaseError  # raw from the pragmas that each new connection runs
 
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -33,12 +34,28 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
             "the database was written by a newer AEGIS Sink (its schema is not known here): run "
             f"that version, or point AEGIS_DATABASE_URL at another file ({error})"
         ) from error
-    except SQLAlchemyError as error:
-        where = engine.url.render_as_string(hide_password=True)
+    except (SQLAlchemyError, DatabaseError) as error:
+        raise _cannot_open(engine, error) from error
+
+
+def check(engine: Engine) -> None:
+    """StoreUnusable unless there is a database with this version's schema. Writes nothing."""
+    file = engine.url.database
+    if file and file != ":memory:" and not Path(file).exists():
         raise StoreUnusable(
-            f"the database {where} cannot be opened: {getattr(error, 'orig', error)}; check that "
-            "its folder exists, is writable and has room"
-        ) from error
+            f"there is no database at {file}: `aegis-sink serve` or `aegis-sink migrate` makes it; "
+            "AEGIS_DATABASE_URL names another"
+        )
+    try:
+        with engine.connect() as connection:
+            found = current(connection)
+    except (SQLAlchemyError, DatabaseError) as error:
+        raise _cannot_open(engine, error) from error
+    if found != head():
+        raise StoreUnusable(
+            f"the database's schema is {found or 'empty'}, this version's is {head()}: "
+            "run `aegis-sink migrate`"
+        )
 
 
 def current(connection: Connection) -> str | None:
@@ -56,6 +73,14 @@ def head() -> str:
 def differences(connection: Connection) -> list[object]:
     """What a migration would still have to do to make the database look like `tables`."""
     return list(compare_metadata(MigrationContext.configure(connection), metadata))
+
+
+def _cannot_open(engine: Engine, error: Exception) -> StoreUnusable:
+    where = engine.url.render_as_string(hide_password=True)
+    return StoreUnusable(
+        f"the database {where} cannot be opened: {getattr(error, 'orig', error)}; check that "
+        "its folder exists, is writable and has room"
+    )
 
 
 def _config(connection: Connection) -> Config:
