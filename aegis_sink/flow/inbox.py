@@ -12,7 +12,7 @@ from functools import partial
 
 from aegis_sink.store import quarantine
 from aegis_sink.store.accept import Arrival, accept
-from aegis_sink.store.database import Bulk, Connection, Database
+from aegis_sink.store.database import Bulk, Connection, Database, refused
 from aegis_sink.store.errors import StoreError
 from aegis_sink.store.inbox import Inbox, Noted, Post, Waiting, count
 
@@ -43,6 +43,7 @@ class Sorting:
 
     def __post_init__(self) -> None:
         self._note = Bulk(self._inbox.note)
+        self.database.when_undone(self._inbox.forget)
 
     async def note(self, post: Post) -> Noted:
         """Write a post down; it is on disk when this returns."""
@@ -72,9 +73,9 @@ class Sorting:
         try:
             with connection.begin_nested():
                 accept(connection, [self.arrival(row) for row in rows])
-        except StoreError:
-            raise
         except Exception as error:
+            if refused(error):
+                raise  # nothing is wrong with the bodies: they are tried again later
             if len(rows) > 1:
                 for row in rows:
                     self._make(connection, [row])
@@ -82,10 +83,10 @@ class Sorting:
             log.exception("a body of the inbox could not be made into an incident: quarantined")
             quarantine.put(
                 connection,
-                id=rows[0].incident_id,
+                id=f"{rows[0].incident_id}-{rows[0].id}",  # posts of one problem share the first
                 at=rows[0].received_at,
                 door="inbox",
-                reason=f"no incident could be made of it: {type(error).__name__}: {error}",
+                reason=f"no incident could be made of it: {type(error).__name__}, see the log",
                 body=rows[0].body,
             )
 
@@ -113,6 +114,9 @@ class Sorting:
                     self._made(await self.database.write(partial(self.drain, limit=chunk)))
                 except StoreError as error:
                     log.error("posts wait in the inbox, trying again: %s", error)
+                    await asyncio.sleep(RETRY_SECONDS)
+                except Exception:  # a task that ends would make no incidents any more
+                    log.exception("posts wait in the inbox, trying again")
                     await asyncio.sleep(RETRY_SECONDS)
                 if self._posts != before and self._left < BACKLOG:
                     await asyncio.sleep(max(QUIET_SECONDS, SHARE * (loop.time() - started)))

@@ -8,6 +8,7 @@ one fsync, so 32 waiting requests cost one instead of 32.
 import asyncio
 import logging
 import queue
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy import Connection as Connection  # what the functions handed to write() get
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
 from aegis_sink.store.errors import StoreBusy, StoreUnavailable, StoreUnusable
 
@@ -30,6 +31,9 @@ BATCH_LIMIT = 256
 LINGER_SECONDS = 0.001
 READERS = 2
 BUSY_TIMEOUT_MS = 5000
+
+# The driver's own errors come bare from its cursors and from the pragmas of a new connection.
+DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error)
 
 
 @dataclass(slots=True, eq=False)
@@ -85,6 +89,7 @@ def open_engine(url: str) -> Engine:
 def _sqlite(url: URL) -> Engine:
     engine = create_engine(
         url,
+        hide_parameters=True,  # an error's text must not carry what people posted
         connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False},
         pool_size=READERS + 2,
     )
@@ -116,6 +121,8 @@ class Database:
         self.engine = engine
         self._queue: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
         self._limit = queue_limit
+        self._closing = False
+        self._undone: list[Callable[[], None]] = []
         self._connection: Connection | None = None
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
         self._writer = threading.Thread(target=self._write_loop, name="store-write", daemon=True)
@@ -125,12 +132,17 @@ class Database:
         """How many writes wait for a commit."""
         return self._queue.qsize()
 
+    def when_undone(self, forget: Callable[[], None]) -> None:
+        """Have `forget` called, on the writer's thread, whenever a transaction was rolled back."""
+        self._undone.append(forget)
+
     def start(self) -> None:
         """Start the writer."""
         self._writer.start()
 
     async def close(self) -> None:
         """Finish what waits, then let go of the files."""
+        self._closing = True
         if self._writer.is_alive():
             self._queue.put(None)
             await asyncio.to_thread(self._writer.join)
@@ -158,6 +170,8 @@ class Database:
         return await self._enqueue(pending)
 
     async def _enqueue(self, pending: _Write[T] | _BulkItem[T]) -> T:
+        if self._closing:
+            raise StoreUnavailable("the store is closing; nothing was stored")
         if self._queue.qsize() >= self._limit:
             raise StoreBusy(f"{self._limit} writes wait for the disk; try again in a moment")
         self._queue.put(pending)
@@ -168,7 +182,7 @@ class Database:
         try:
             with self.engine.connect() as connection, connection.begin():
                 return run(connection)
-        except SQLAlchemyError as error:
+        except DATABASE_ERRORS as error:
             raise StoreUnavailable(f"the database refused to read: {_cause(error)}") from error
 
     def _write_loop(self) -> None:
@@ -203,12 +217,19 @@ class Database:
     def _commit(self, batch: Sequence[_Pending]) -> None:
         """One transaction for all. If it fails, one for each: what one write raises is its
         caller's to hear, never its neighbours'."""
+        begun = False
         try:
             with self._writing().begin():
+                begun = True
                 _run(self._writing(), batch)
         except Exception as error:  # noqa: BLE001 — handed to the caller, who waits for it
-            if len(batch) == 1:
-                batch[0].error = _as_store_error(error)
+            for forget in self._undone:
+                forget()
+            if len(batch) == 1 or not begun:
+                # A database that lets nobody begin (locked, read-only) refuses all alike; asking
+                # for each would keep the last one waiting for hundreds of busy timeouts.
+                for item in batch:
+                    item.error = _as_store_error(error)
                 return
             log.warning("a shared commit failed, trying one by one: %s", _cause(error))
             for item in batch:
@@ -234,12 +255,17 @@ def _run(connection: Connection, batch: Sequence[_Pending]) -> None:
             item.result = result
 
 
+def refused(error: Exception) -> bool:
+    """Whether the database itself refused (full, locked, unreadable), whatever was asked of it."""
+    return isinstance(error, OperationalError | sqlite3.OperationalError)
+
+
 def _as_store_error(error: Exception) -> Exception:
-    if not isinstance(error, SQLAlchemyError):
+    if not isinstance(error, DATABASE_ERRORS):
         return error
-    refused = StoreUnavailable(f"the database refused to write: {_cause(error)}")
-    refused.__cause__ = error
-    return refused
+    unavailable = StoreUnavailable(f"the database refused to write: {_cause(error)}")
+    unavailable.__cause__ = error
+    return unavailable
 
 
 def _answer(batch: list[_Pending]) -> None:
@@ -265,4 +291,5 @@ def _resolve(items: list[_Pending]) -> None:
 
 def _cause(error: Exception) -> str:
     """The driver's words without the SQL and its parameters, which may hold what people posted."""
-    return str(getattr(error, "orig", None) or type(error).__name__)
+    driver_error = getattr(error, "orig", None) or error
+    return str(driver_error) if isinstance(driver_error, sqlite3.Error) else type(error).__name__

@@ -6,7 +6,7 @@ body afterwards, in order.
 """
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, func, select
@@ -47,12 +47,17 @@ class Waiting:
 class Inbox:
     """Writes posts down and hands them out again. Used on the database's writer thread only."""
 
-    _new: dict[str, str] = field(default_factory=dict)
-    """Key → incident id of posts whose incident is not made yet."""
+    _new: dict[str, str] | None = None
+    """Key → incident id of posts whose incident is not made yet; None: to be read again."""
+
+    def forget(self) -> None:
+        """A transaction was rolled back: what is remembered of it may be wrong."""
+        self._new = None
 
     def note(self, connection: Connection, posts: Sequence[Post]) -> list[Noted]:
         """Write down all posts; for each, the incident it belongs to."""
-        unknown = {post.key for post in posts} - self._new.keys()
+        new = self._remembered(connection)
+        unknown = {post.key for post in posts} - new.keys()
         known = _known(connection, unknown) if unknown else {}
         noted: list[Noted] = []
         rows: list[tuple[object, ...]] = []
@@ -61,9 +66,9 @@ class Inbox:
             if row is not None:
                 one = Noted(row[0], row[1] != State.RESOLVED)
             else:
-                seen = self._new.get(post.key)
+                seen = new.get(post.key)
                 one = Noted(seen or post.fresh_id, seen is not None)
-                self._new[post.key] = one.incident_id
+                new[post.key] = one.incident_id
             noted.append(one)
             rows.append((microseconds(post.received_at), post.key, one.incident_id, post.body))
         mark = _mark(connection)
@@ -87,10 +92,19 @@ class Inbox:
 
     def done(self, connection: Connection, *, up_to: int) -> None:
         """Everything up to this row was made into incidents."""
+        new = self._remembered(connection)
         keys = connection.execute(select(inbox.c.key).where(inbox.c.id <= up_to)).scalars()
         for key in keys:
-            self._new.pop(key, None)
+            new.pop(key, None)
         connection.execute(inbox.delete().where(inbox.c.id <= up_to))
+
+    def _remembered(self, connection: Connection) -> dict[str, str]:
+        if self._new is None:
+            rows = connection.execute(select(inbox.c.key, inbox.c.incident_id).order_by(inbox.c.id))
+            self._new = {}
+            for key, incident_id in rows:
+                self._new.setdefault(key, incident_id)
+        return self._new
 
 
 # The two statements between a post and its answer go to the driver's own cursor: SQLAlchemy's

@@ -1,0 +1,71 @@
+"""The inbox: which incident a post belongs to, also after a transaction that came to nothing."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, text
+
+from aegis_sink.store.database import Bulk, Database, open_engine
+from aegis_sink.store.errors import StoreUnavailable
+from aegis_sink.store.inbox import Inbox, Noted, Post, count
+
+AT = datetime(2026, 3, 1, tzinfo=UTC)
+INCOMPRESSIBLE = b"".join(n.to_bytes(4, "big") for n in range(50_000))
+
+
+class Noting:
+    """An inbox on a database, as the flow uses it."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.inbox = Inbox()
+        self._bulk = Bulk(self.inbox.note)
+        database.when_undone(self.inbox.forget)
+
+    async def note(self, key: str, fresh_id: str, body: bytes = b"{}") -> Noted:
+        return await self.database.write_one_of(self._bulk, Post(AT, key, fresh_id, body))
+
+
+async def test_posts_of_one_problem_name_one_incident(database: Database) -> None:
+    noting = Noting(database)
+    assert await noting.note("key", "first") == Noted("first", duplicate=False)
+    assert await noting.note("key", "second") == Noted("first", duplicate=True)
+    assert await noting.note("other", "third") == Noted("third", duplicate=False)
+    assert await database.read(count) == 3
+
+
+async def test_posts_that_wait_through_a_restart_still_name_their_incident(
+    database: Database, database_file: Path
+) -> None:
+    await Noting(database).note("key", "first")
+    again = Database(open_engine(f"sqlite:///{database_file}"))
+    again.start()
+    assert await Noting(again).note("key", "second") == Noted("first", duplicate=True)
+    await again.close()
+
+
+async def test_a_post_that_was_refused_is_not_taken_for_a_duplicate_when_it_comes_again(
+    database: Database,
+) -> None:
+    noting = Noting(database)
+    pages = await database.write(lambda c: c.execute(text("PRAGMA max_page_count=1")).scalar())
+    with pytest.raises(StoreUnavailable, match="full"):
+        await noting.note("key", "first", INCOMPRESSIBLE)
+    assert await database.read(count) == 0
+    more = int(str(pages)) + 1000
+    await database.write(lambda c: c.execute(text(f"PRAGMA max_page_count={more}")))
+    assert await noting.note("key", "second", INCOMPRESSIBLE) == Noted("second", duplicate=False)
+
+
+async def test_what_was_made_into_incidents_is_forgotten_with_its_rows(database: Database) -> None:
+    noting = Noting(database)
+    await noting.note("key", "first")
+
+    def made(connection: Connection) -> None:
+        rows = noting.inbox.waiting(connection, limit=10)
+        noting.inbox.done(connection, up_to=rows[-1].id)
+
+    await database.write(made)
+    assert await database.read(count) == 0
+    assert await noting.note("key", "second") == Noted("second", duplicate=False)
