@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,14 +17,14 @@ from rich.progress import Progress
 from rich.table import Table
 
 from aegis_sink import __version__
-from aegis_sink.client import Client, ClientError, address
+from aegis_sink.client import Client, ClientError, Refused, address
 from aegis_sink.diagnosis.playbooks import PlaybookError
 from aegis_sink.diagnosis.redaction import Redactor
 from aegis_sink.dialects.errors import DialectError
 from aegis_sink.dialects.table import read_document, read_documents
 from aegis_sink.flow.door import sighting
 from aegis_sink.logs import set_up
-from aegis_sink.model import Incident, NoticeReason
+from aegis_sink.model import Incident, NoticeReason, State
 from aegis_sink.model.codec import finding_to_json, incident_summary, incident_to_json, rfc3339
 from aegis_sink.notify.message import compose
 from aegis_sink.notify.plain import part_lines, plain_lines
@@ -36,15 +36,17 @@ from aegis_sink.settings import (
     SettingsError,
     load,
     refuse_open_door,
+    secret_values,
     shown,
     unknown_variables,
     variable,
 )
 from aegis_sink.store import incidents as stored_incidents
 from aegis_sink.store import quarantine as stored_quarantine
-from aegis_sink.store.database import Database, open_engine
+from aegis_sink.store.database import Connection, Database, open_engine
 from aegis_sink.store.errors import StoreError
 from aegis_sink.store.incidents import BadCursor, Filter
+from aegis_sink.store.schema import check as check_schema
 from aegis_sink.store.schema import migrate as migrate_schema
 
 T = TypeVar("T")
@@ -84,11 +86,16 @@ def serve_command(
 ) -> None:
     """Run the service."""
     settings = _settings().settings
-    set_up(form=settings.log_format, level=settings.log_level, redact=Redactor(os.urandom(32)))
+    set_up(
+        form=settings.log_format,
+        level=settings.log_level,
+        redact=Redactor(os.urandom(32)),
+        secrets=secret_values(settings),
+    )
     for name in unknown_variables(os.environ):
         _say(f"warning: {name} is no setting; `aegis-sink settings` lists them")
     refuse_open_door(settings)
-    documents = [json.dumps(d).encode() for d in _documents([replay])] if replay else []
+    documents = [json.dumps(d).encode() for _, d in _documents([str(replay)])] if replay else []
     ok = _run(serve(settings, replay=documents, once=once, say=_say))
     raise typer.Exit(0 if ok else 1)
 
@@ -130,14 +137,12 @@ def replay_command(
                 return made, refused
             documents = list(_documents(files or []))
             with Progress(console=_err, disable=len(documents) < 2) as progress:
-                for number, document in enumerate(progress.track(documents), 1):
-                    body = json.dumps(document, ensure_ascii=False).encode()
+                for where, document in progress.track(documents):
+                    body = json.dumps(document).encode()
                     try:
                         made += _made(await client.post_finding(body, force=force, wait=wait))
-                    except ClientError as error:
-                        if not str(error)[:3].isdigit():
-                            raise
-                        refused.append(f"document {number}: {error}")
+                    except Refused as error:
+                        refused.append(f"{where}: {error}")
         return made, refused
 
     made, refused = _run(post())
@@ -146,7 +151,7 @@ def replay_command(
     else:
         for one in made:
             word = "new" if one.get("created") else "known"
-            _out.print(f"{one['id']}  {word}  {one.get('title', one.get('url', ''))}", markup=False)
+            _out.print(f"{one['id']}  {word}  {one.get('title', one.get('url', ''))}")
         if not made and not refused:
             _out.print("nothing to report: no findings in there")
     for line in refused:
@@ -157,12 +162,10 @@ def replay_command(
 @app.command("incidents")
 def incidents_command(
     incident: Annotated[str | None, typer.Argument(help="Show this one whole.")] = None,
-    state: Annotated[
-        str | None, typer.Option(help="open, acknowledged, silenced, resolved")
-    ] = None,
+    state: Annotated[State | None, typer.Option(help="Only in this state.")] = None,
     namespace: Annotated[str | None, typer.Option(help="Only this namespace.")] = None,
     query: Annotated[str | None, typer.Option("--query", "-q", help="Search text.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=500)] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="Most to list.")] = 50,
     cursor: Annotated[str | None, typer.Option(help="Where the last list stopped.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -189,9 +192,9 @@ def incidents_command(
     for one in page.incidents:
         seen = one.last_seen.astimezone().strftime("%d %b %H:%M")
         table.add_row(one.id, one.state, one.severity, seen, str(one.occurrences), one.title)
-    _out.print(table, markup=False)
+    _print_table(table)
     if page.next_cursor:
-        _out.print(f"more: --cursor {page.next_cursor}", markup=False)
+        _out.print(f"more: --cursor {page.next_cursor}")
 
 
 @app.command("settings")
@@ -214,7 +217,7 @@ def settings_command(as_json: AsJson = False) -> None:
     table = Table("setting", "value", "default", "source", box=None)
     for row in rows:
         table.add_row(row["name"], row["value"], row["default"], row["source"])
-    _out.print(table, markup=False)
+    _print_table(table)
     for name in unknown_variables(os.environ):
         _say(f"warning: {name} is no setting")
 
@@ -235,7 +238,7 @@ def migrate_command(as_json: AsJson = False) -> None:
 @quarantine_app.callback(invoke_without_command=True)
 def quarantine_list(
     context: typer.Context,
-    limit: Annotated[int, typer.Option(min=1, max=500)] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="Most to list.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """List what is in quarantine."""
@@ -252,11 +255,13 @@ def quarantine_list(
     for item in items:
         at = item.received_at.astimezone().strftime("%d %b %H:%M")
         table.add_row(item.id, at, str(item.size), item.reason, item.first[:60])
-    _out.print(table, markup=False)
+    _print_table(table)
 
 
 @quarantine_app.command("show")
-def quarantine_show(item_id: str, as_json: AsJson = False) -> None:
+def quarantine_show(
+    item_id: Annotated[str, typer.Argument(help="Which one.")], as_json: AsJson = False
+) -> None:
     """Print one body as it came."""
     item = _read(lambda c: stored_quarantine.get(c, item_id))
     if item is None:
@@ -294,7 +299,7 @@ def quarantine_retry(
     if as_json:
         _print_json({"retried": answers})
     for answer in answers if not as_json else ():
-        _out.print(f"{answer['item']}  {answer['status']}  {answer['id']}", markup=False)
+        _out.print(f"{answer['item']}  {answer['status']}  {answer['id']}")
     raise typer.Exit(1 if any(a["status"] == "quarantined" for a in answers) else 0)
 
 
@@ -307,17 +312,26 @@ def version_command(as_json: AsJson = False) -> None:
         _out.print(__version__)
 
 
-_out = Console(highlight=False, soft_wrap=True)
-_err = Console(stderr=True, highlight=False)
+_out = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+_err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def _say(text: str) -> None:
-    _err.print(text, markup=False, soft_wrap=True)
+    _err.print(text, soft_wrap=True)
 
 
 def _fail(text: str) -> NoReturn:
     _say(f"aegis-sink: {text}")
     raise SystemExit(1)
+
+
+def _print_table(table: Table) -> None:
+    table.columns[0].no_wrap = True
+    for column in table.columns[1:]:
+        column.overflow = "fold"
+    if not _out.is_terminal:  # for a program or a file: a row is a line, however long
+        _out.width = 10_000
+    _out.print(table)
 
 
 def _print_json(data: object) -> None:
@@ -333,28 +347,31 @@ def _settings() -> Loaded:
     return load(os.environ)
 
 
-def _read(run: Any) -> Any:
+def _read(run: Callable[[Connection], T]) -> T:
     """Read the database directly: works beside a running service, and without one."""
     engine = open_engine(_settings().settings.database_url.get_secret_value())
-    migrate_schema(engine)
+    check_schema(engine)
     database = Database(engine)
 
-    async def read() -> Any:
+    async def read() -> T:
         try:
             return await database.read(run)
         finally:
             await database.close()
 
-    return asyncio.run(read())
+    return _run(read())
 
 
-def _documents(names: list[Any]) -> Iterator[object]:
+def _documents(names: list[str]) -> Iterator[tuple[str, object]]:
+    """Each document with where it stands: "incident.yaml", or "list.ndjson, document 3"."""
     for name in names:
-        for path, text in _texts(str(name)):
+        for where, text in _texts(name):
             try:
-                yield from read_documents(text)
+                documents = list(read_documents(text))
             except DialectError as error:
-                _fail(f"{path}: {error}")
+                _fail(f"{where}: {error}")
+            for number, document in enumerate(documents, 1):
+                yield f"{where}, document {number}" if len(documents) > 1 else where, document
 
 
 def _texts(name: str) -> Iterator[tuple[str, str]]:
@@ -370,18 +387,22 @@ def _texts(name: str) -> Iterator[tuple[str, str]]:
     for one in paths:
         try:
             yield str(one), one.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            _fail(f"{one} cannot be read: {error}")
+        except OSError as error:
+            _fail(f"{one} cannot be read: {error.strerror}")
+        except UnicodeDecodeError as error:
+            _fail(f"{one} cannot be read: not UTF-8 at byte {error.start}")
 
 
 def _dry_run(settings: Settings, names: list[str], as_json: bool) -> None:
     redact = Redactor(os.urandom(32))
     rows = []
-    for document in _documents(names):
+    refused = []
+    for where, document in _documents(names):
         try:
             recognised = read_document(document, cluster=settings.cluster_name)
         except DialectError as error:
-            _fail(str(error))
+            refused.append(f"{where}: {error}")
+            continue
         for finding in recognised.findings:
             seen = sighting(finding, redact=redact, now=datetime.now(UTC), incident_id="")
             rows.append(
@@ -396,13 +417,17 @@ def _dry_run(settings: Settings, names: list[str], as_json: bool) -> None:
                 }
             )
     if as_json:
-        _print_json({"findings": rows})
-        return
-    for row in rows:
-        for key in ("title", "subject", "severity", "failure_class", "fingerprint"):
-            _out.print(f"{key:14} {row[key]}", markup=False)
-        _out.print()
-    _out.print(f"{len(rows)} findings; nothing was sent")
+        _print_json({"findings": rows, "refused": refused})
+    else:
+        for row in rows:
+            for key in ("title", "subject", "severity", "failure_class", "fingerprint"):
+                _out.print(f"{key:14} {row[key]}")
+            _out.print()
+        _out.print(f"{len(rows)} finding{'' if len(rows) == 1 else 's'}; nothing was sent")
+    for line in refused:
+        _say(line)
+    if refused:
+        raise typer.Exit(1)
 
 
 def _made(answer: dict[str, object]) -> list[dict[str, object]]:
@@ -420,7 +445,7 @@ def _show_incident(incident: Incident, as_json: bool) -> None:
     for part in compose_reply(incident, NoticeReason.FIRST, now=now):
         lines += ["", *part_lines(part, more=f"with: aegis-sink incidents {incident.id} --json")]
     for line in lines:
-        _out.print(line, markup=False)
+        _out.print(line)
 
 
 def _quarantined(item: stored_quarantine.Quarantined) -> dict[str, object]:

@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
+from urllib.parse import quote
 
 import aiohttp
 
@@ -16,7 +17,11 @@ CONNECT_SECONDS = 5.0
 
 
 class ClientError(Exception):
-    """The service could not be asked, or said no; the text says what to do."""
+    """The service could not be asked; the text says what to do."""
+
+
+class Refused(ClientError):
+    """The service was asked and said no."""
 
 
 def address(settings: Settings) -> str:
@@ -59,24 +64,24 @@ class Client:
 
     async def replay(self, incident_id: str) -> Answer:
         """`POST /v1/incidents/{id}/replay`."""
-        return await self._ask("POST", f"/v1/incidents/{incident_id}/replay")
+        return await self._ask("POST", f"/v1/incidents/{quote(incident_id, safe='')}/replay")
 
     async def retry(self, item_id: str) -> Answer:
         """`POST /v1/quarantine/{id}/retry`."""
-        return await self._ask("POST", f"/v1/quarantine/{item_id}/retry")
+        return await self._ask("POST", f"/v1/quarantine/{quote(item_id, safe='')}/retry")
 
     async def incident(self, incident_id: str) -> Answer:
         """`GET /v1/incidents/{id}`."""
-        return await self._ask("GET", f"/v1/incidents/{incident_id}")
+        return await self._ask("GET", f"/v1/incidents/{quote(incident_id, safe='')}")
 
     async def _ask(self, method: str, path: str, body: bytes | None = None) -> Answer:
         assert self._session is not None
         headers = {"content-type": "application/json"} if body is not None else {}
         try:
             async with self._session.request(
-                method, self.url + path, data=body, headers=headers
+                method, self.url.rstrip("/") + path, data=body, headers=headers
             ) as response:
-                text = await response.text()
+                text = await response.text(errors="replace")
                 status = response.status
         except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError) as error:
             raise ClientError(
@@ -88,7 +93,7 @@ class Client:
         except ValueError as error:
             raise ClientError(f"{self.url} is no AEGIS Sink: {status} {text[:100]}") from error
         if status != 200:
-            raise ClientError(_refusal(status, answer))
+            raise Refused(_refusal(status, answer))
         if not isinstance(answer, dict):
             raise ClientError(f"{self.url} is no AEGIS Sink: {text[:100]}")
         return answer

@@ -28,12 +28,12 @@ class CannotListen(Exception):
 class Server(uvicorn.Server):
     """uvicorn with our limits (docs/http.md), an event for "it answers now", and a clean end."""
 
-    def __init__(self, service: Service, limits: Limits = Limits()) -> None:  # noqa: B008 — frozen
+    def __init__(self, service: Service, limits: Limits | None = None) -> None:
         super().__init__(
             uvicorn.Config(
                 service.app,
                 http=partial(  # type: ignore[arg-type]  # uvicorn only calls it
-                    Connection, limits=limits, cut=service.metrics.count_cut
+                    Connection, limits=limits or Limits(), cut=service.metrics.count_cut
                 ),
                 ws="none",
                 lifespan="on",

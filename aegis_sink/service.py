@@ -151,9 +151,17 @@ async def build(
 
     `public_address` is asked for links when AEGIS_PUBLIC_URL is not set.
     """
+    folders = (Path(settings.playbooks_dir),) if settings.playbooks_dir else ()
+    playbooks = Playbooks.load(*folders)
+    signatures = _signing_secrets(settings)
     engine = open_engine(settings.database_url.get_secret_value())
     lock = _lock(engine.url.database)
-    migrate(engine)
+    try:
+        migrate(engine)
+    except StoreUnusable:
+        if lock is not None:
+            lock.close()
+        raise
     database = Database(engine)
     database.start()
 
@@ -168,7 +176,6 @@ async def build(
     )
     notifier = _notifier(settings, write)
     diagnoser = _diagnoser(settings, metrics)
-    folders = (Path(settings.playbooks_dir),) if settings.playbooks_dir else ()
 
     def observe(stage: str, outcome: str, seconds: float) -> None:
         metrics.observe_job(stage, outcome, seconds)
@@ -181,7 +188,7 @@ async def build(
     investigation = Investigation(
         database=database,
         cluster=cluster,
-        playbooks=Playbooks.load(*folders),
+        playbooks=playbooks,
         diagnoser=diagnoser,
         no_model_note="no model is configured (AEGIS_LLM_API=off)",
         clock=clock,
@@ -225,7 +232,7 @@ async def build(
     replay = Replay(database, door, settings.cluster_name)
     gate = ApiGate(
         _secret(settings.api_token),
-        _signing_secrets(settings),
+        signatures,
         closed=not (is_loopback(settings.host) or settings.allow_unauthenticated),
     )
 
@@ -302,11 +309,7 @@ async def build(
 
 def _notifier(settings: Settings, write: Callable[[str], object]) -> Notifier:
     if settings.slack_bot_token is not None:
-        if not settings.slack_channel:
-            raise SettingsError(
-                "AEGIS_SLACK_BOT_TOKEN is set but AEGIS_SLACK_CHANNEL is not: "
-                "name the channel the bot posts to (its id is best)"
-            )
+        assert settings.slack_channel is not None  # the settings refuse a token without one
         return SlackBot(
             settings.slack_bot_token.get_secret_value(),
             settings.slack_channel,
@@ -383,7 +386,11 @@ def _lock(database: str | None) -> TextIO | None:
     path = Path(f"{database}.lock")
     try:
         lock = path.open("a")
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            raise
     except BlockingIOError as error:
         raise StoreUnusable(
             f"another aegis-sink works on {database} (it holds {path}); stop it, or give this one "

@@ -10,10 +10,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 
 PREFIX = "AEGIS_"
 CONFIG_VARIABLE = "AEGIS_CONFIG"
@@ -35,7 +45,12 @@ def parse_duration(text: object) -> timedelta:
     match = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None or not any(match.groups()):
         raise ValueError("is not a duration; write it like 30s, 10m, 4h or 14d")
-    return timedelta(**{unit: int(n) for unit, n in zip(_UNITS, match.groups(), strict=True) if n})
+    try:
+        return timedelta(
+            **{unit: int(n) for unit, n in zip(_UNITS, match.groups(), strict=True) if n}
+        )
+    except OverflowError:
+        raise ValueError("is longer than can be reckoned with") from None
 
 
 def format_duration(value: timedelta) -> str:
@@ -49,7 +64,20 @@ def format_duration(value: timedelta) -> str:
     return "".join(parts) or "0s"
 
 
+def _off(value: object) -> object:
+    """YAML reads a bare `off` as false."""
+    return "off" if value is False else value
+
+
+def _web_address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("is not a web address; write it like http://host:port")
+    return value
+
+
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
 
 
 class Settings(BaseModel):
@@ -69,7 +97,7 @@ class Settings(BaseModel):
         max_length=253,
         description="The name of this cluster; K8sGPT's body does not carry one.",
     )
-    kubernetes: Literal["auto", "off"] = Field(
+    kubernetes: Annotated[Literal["auto", "off"], BeforeValidator(_off)] = Field(
         "auto", description="`auto` (in-cluster, else kubeconfig, else off) or `off`."
     )
     results_namespace: str | None = Field(
@@ -85,10 +113,10 @@ class Settings(BaseModel):
         description="`whsec_…`: a Standard Webhooks signature is accepted on `/v1/findings`; "
         "several, separated by spaces, for rotation.",
     )
-    llm_api: Literal["ollama", "openai", "off"] = Field(
+    llm_api: Annotated[Literal["ollama", "openai", "off"], BeforeValidator(_off)] = Field(
         "ollama", description="How the model is spoken to; `openai` for LocalAI, vLLM, llama.cpp."
     )
-    llm_url: str = Field("http://127.0.0.1:11434", description="Where the model answers.")
+    llm_url: WebAddress = Field("http://127.0.0.1:11434", description="Where the model answers.")
     llm_model: str = Field("llama3.2:latest", min_length=1, description="The model's name.")
     llm_num_ctx: int = Field(
         8192, ge=1024, le=1_048_576, description="Context window; a change makes Ollama reload."
@@ -122,7 +150,7 @@ class Settings(BaseModel):
     slack_webhook_url: SecretStr | None = Field(
         None, description="Incoming webhook, the lesser mode: no edits, no buttons."
     )
-    slack_api_url: str = Field(
+    slack_api_url: WebAddress = Field(
         "https://slack.com/api/", description="Slack's Web API, for proxies and tests."
     )
     group_wait: Duration = Field(
@@ -134,7 +162,9 @@ class Settings(BaseModel):
     resolve_hold: Duration = Field(
         timedelta(seconds=90), description="How long a problem must be gone to count as resolved."
     )
-    public_url: str | None = Field(None, description="Links in Slack start with this address.")
+    public_url: WebAddress | None = Field(
+        None, description="Links in Slack start with this address."
+    )
     retention: Duration = Field(
         timedelta(days=14), description="Keeps raw bodies, evidence and resolved incidents."
     )
@@ -149,17 +179,32 @@ class Settings(BaseModel):
         "info", description="Log level."
     )
 
-
-SECRET_FIELDS = frozenset(
-    name
-    for name, info in Settings.model_fields.items()
-    if info.annotation in (SecretStr, SecretStr | None)
-)
+    @model_validator(mode="after")
+    def _a_bot_needs_a_channel(self) -> Self:
+        if self.slack_bot_token is not None and not self.slack_channel:
+            raise ValueError(
+                "AEGIS_SLACK_BOT_TOKEN is set but AEGIS_SLACK_CHANNEL is not: "
+                "name the channel the bot posts to (its id is best)"
+            )
+        return self
 
 
 def variable(name: str) -> str:
     """`host` → `AEGIS_HOST`."""
     return PREFIX + name.upper()
+
+
+def secret_values(settings: Settings) -> frozenset[str]:
+    """Every secret that the settings hold, for the log to cut out; also passwords within URLs."""
+    found: set[str] = set()
+    for name in Settings.model_fields:
+        value = getattr(settings, name)
+        text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        if "://" in text:
+            found |= set(re.findall(r"://[^/\s]*?:(.+)@", text))
+        if isinstance(value, SecretStr) and name != "database_url":
+            found |= {text, *text.split()}  # signing secrets stand side by side
+    return frozenset(found)
 
 
 def shown(name: str, value: object) -> str:
@@ -172,12 +217,13 @@ def shown(name: str, value: object) -> str:
         return format_duration(value)
     if isinstance(value, bool):
         return str(value).lower()
-    return mask_url(str(value))
+    return mask_url(str(value)) if "://" in str(value) else str(value)
 
 
 def mask_url(url: str) -> str:
-    """A URL with its password, when it has one, as `***`."""
-    return re.sub(r"(://[^/@:\s]*):[^/@\s]*@", r"\1:***@", url)
+    """A URL without what may be secret in it: user, password, and values of its query."""
+    # Greedy up to the last @: a password may hold any sign, and need not be escaped properly.
+    return re.sub(r"(=)[^&\s]*", r"\1***", re.sub(r"://.*@", "://***@", url))
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,9 +258,11 @@ def load(environ: Mapping[str, str]) -> Loaded:
         settings = Settings.model_validate(raw)
     except ValidationError as error:
         for fault in error.errors():
-            name = str(fault["loc"][0])
             text = fault["msg"].removeprefix("Value error, ")
-            problems.append(f"{variable(name)} ({sources[name]}): {text}")
+            if fault["loc"]:
+                name = str(fault["loc"][0])
+                text = f"{variable(name)} ({sources[name]}): {text}"
+            problems.append(text)
     if problems:
         raise SettingsError("the settings cannot be used:\n  " + "\n  ".join(problems))
     return Loaded(settings, sources)
@@ -259,12 +307,16 @@ def is_loopback(host: str) -> bool:
 def _read_file(path: str) -> dict[str, object]:
     try:
         text = Path(path).read_text("utf-8")
-    except OSError as error:
-        raise SettingsError(f"{CONFIG_VARIABLE}={path} cannot be read: {error.strerror}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise SettingsError(f"{CONFIG_VARIABLE}={path} cannot be read: {why}") from error
     try:
         document = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise SettingsError(f"{CONFIG_VARIABLE}={path} is not YAML: {error}") from error
+        # The error's own text quotes the line, and a secret may stand in it.
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1} column {mark.column + 1}" if mark else ""
+        raise SettingsError(f"{CONFIG_VARIABLE}={path} is not YAML{where}") from None
     if document is None:
         return {}
     if not isinstance(document, dict):

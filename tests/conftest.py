@@ -8,12 +8,12 @@ FIXTURES = Path(__file__).parent / "fixtures" / "k8sgpt"
 
 
 @pytest.fixture(scope="session")
-def payloads() -> Path:
+def payloads() -> tuple[Path, ...]:
     """The operator's bodies."""
-    return FIXTURES / "payloads"
+    return tuple(sorted((FIXTURES / "payloads").iterdir()))
 
 
 @pytest.fixture(scope="session")
-def results() -> Path:
+def results() -> tuple[Path, ...]:
     """Results, lists, watch streams and the answers of k8sgpt itself."""
-    return FIXTURES / "results"
+    return tuple(sorted((FIXTURES / "results").iterdir()))

@@ -85,7 +85,7 @@ def serve(tmp_path: Path) -> Serve:
     """Starts a service: settings as keywords, `limits` for connections."""
 
     @asynccontextmanager
-    async def start(limits: Limits = Limits(), **settings: str) -> AsyncIterator[Served]:
+    async def start(limits: Limits | None = None, **settings: str) -> AsyncIterator[Served]:
         environment = {
             "AEGIS_DATABASE_URL": f"sqlite:///{tmp_path}/sink.db",
             "AEGIS_KUBERNETES": "off",

@@ -35,8 +35,10 @@ def is_problem(answer: Any, status: int) -> bool:
     )
 
 
-async def test_every_body_a_person_has_at_hand_is_a_finding(served: Any, results: Path) -> None:
-    for path in sorted(results.iterdir()):
+async def test_every_body_a_person_has_at_hand_is_a_finding(
+    served: Any, results: tuple[Path, ...]
+) -> None:
+    for path in results:
         if path.suffix == ".ndjson":
             continue  # many documents: `aegis-sink replay` takes them apart
         media = "application/yaml" if path.suffix == ".yaml" else "application/json"
