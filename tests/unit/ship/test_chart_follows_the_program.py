@@ -1,0 +1,96 @@
+"""The chart's written parts are what the program has: settings, rights, metrics."""
+
+import ast
+import json
+import re
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from aegis_sink.cluster.resources import KNOWN
+from aegis_sink.metrics import Metrics
+
+ROOT = Path(__file__).parents[3]
+CHART = ROOT / "helm" / "aegis-sink"
+AGAIN = "run `python helm/generated.py` and commit what it writes"
+
+generated: dict[str, Any] = runpy.run_path(str(ROOT / "helm" / "generated.py"))
+
+
+def test_the_settings_and_secrets_of_the_schema_are_those_of_the_program() -> None:
+    assert generated["schema"]() == (CHART / "values.schema.json").read_text(), AGAIN
+
+
+def test_the_rights_are_those_of_the_kinds_the_program_asks_for() -> None:
+    assert generated["rbac"]() == (CHART / "files" / "rbac.yaml").read_text(), AGAIN
+
+
+def rules() -> list[dict[str, list[str]]]:
+    read = yaml.safe_load((CHART / "files" / "rbac.yaml").read_text())
+    return [rule for part in read.values() for rule in part]
+
+
+def test_no_right_writes_and_none_touches_secrets() -> None:
+    for rule in rules():
+        assert set(rule["verbs"]) <= {"get", "list", "watch"}
+        assert not {"secrets", "*"} & set(rule["resources"])
+        assert "*" not in rule["apiGroups"]
+
+
+def listed_kinds() -> Iterator[str]:
+    """Kinds that stand as a literal in a call of `list`, anywhere in the room."""
+    for path in (ROOT / "aegis_sink" / "cluster").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "list":
+                yield from (
+                    a.value
+                    for a in node.args[:1]
+                    if isinstance(a, ast.Constant) and isinstance(a.value, str)
+                )
+
+
+def test_every_kind_the_program_lists_may_be_listed() -> None:
+    may = {
+        (group, plural)
+        for rule in rules()
+        if "list" in rule["verbs"]
+        for group in rule["apiGroups"]
+        for plural in rule["resources"]
+    }
+    asked = set(listed_kinds())
+    assert "Event" in asked
+    assert {k for k in asked if (KNOWN[k].group, KNOWN[k].plural) not in may} == set()
+
+
+def exposed() -> set[str]:
+    """Every series name of `/metrics`, with the suffixes Prometheus gives."""
+    shown = set()
+    for family in Metrics().registry.collect():
+        shown |= (
+            {family.name, f"{family.name}_total"} if family.type == "counter" else {family.name}
+        )
+        if family.type == "histogram":
+            shown |= {f"{family.name}_{end}" for end in ("bucket", "count", "sum")}
+    return shown
+
+
+def test_alerts_and_dashboard_ask_for_metrics_that_exist() -> None:
+    for path in (CHART / "files" / "alerts.yaml", CHART / "dashboards" / "aegis-sink.json"):
+        asked = set(re.findall(r"aegis_sink_\w+", path.read_text()))
+        assert len(asked) > 3
+        assert asked - exposed() == set(), path.name
+
+
+def test_every_metric_is_on_the_dashboard() -> None:
+    text = (CHART / "dashboards" / "aegis-sink.json").read_text()
+    names = {family.name for family in Metrics().registry.collect()}
+    assert {name for name in names if name not in text} <= {"aegis_sink_quarantine_bytes"}
+
+
+def test_panels_do_not_overlap() -> None:
+    panels = json.loads((CHART / "dashboards" / "aegis-sink.json").read_text())["panels"]
+    places = {(p["gridPos"]["x"], p["gridPos"]["y"]) for p in panels}
+    assert len(places) == len(panels)
