@@ -1,0 +1,254 @@
+"""The real program is killed with SIGKILL: every accepted problem is told, in one root message.
+
+A few named places in every run, and as many random moments as AEGIS_TEST_KILLS asks for.
+"""
+
+import asyncio
+import json
+import os
+import random
+import re
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.fakes.diagnosis_cases import answer_text
+from tests.fakes.ollama import FakeOllama, Says, ollama
+from tests.fakes.slack import PUBLIC_CHANNEL, FakeSlack, Fault, shown, slack
+
+__all__ = ["ollama", "slack"]
+
+PROGRAM = Path(__file__).with_name("mortal_sink.py")
+JSON = {"Content-Type": "application/json"}
+PATIENCE_SECONDS = 30
+KILLS = int(os.environ.get("AEGIS_TEST_KILLS", "2"))
+SEED = 20260301
+
+STORE, FLOW = "aegis_sink.store", "aegis_sink.flow"
+PLACES = {
+    "a post is not written down yet": (f"{STORE}.inbox:Inbox.note", "before"),
+    "a post is on disk and not answered": (f"{FLOW}.inbox:Sorting.note", "after"),
+    "its incident is made and not committed": (f"{FLOW}.inbox:accept", "after"),
+    "evidence is read and not stored": (f"{STORE}.incidents:store_collected", "before"),
+    "evidence is stored and the job open": (f"{FLOW}.stages:Investigation.collect", "after"),
+    "the model is being asked": ("aegis_sink.diagnosis.diagnoser:Diagnoser.ask", "before"),
+    "the model's answer is not kept": ("aegis_sink.diagnosis.diagnoser:Diagnoser.ask", "after"),
+    "a message is about to be intended": (f"{STORE}.incidents:intend_root", "before"),
+    "a message is intended and not sent": ("aegis_sink.notify.slack:SlackBot.post", "before"),
+    "Slack has the message, the store not": ("aegis_sink.notify.slack:SlackBot.post", "after"),
+    "the message is recorded, not committed": (f"{STORE}.incidents:told", "after"),
+    "all is told and the job open": (f"{FLOW}.telling:Telling.tell", "after"),
+}
+
+
+@dataclass
+class Sink:
+    """One run of the program."""
+
+    process: Process
+    url: str
+    session: aiohttp.ClientSession
+
+    async def post(self, body: bytes, path: str = "/webhook") -> bool:
+        """Whether it was answered 200."""
+        try:
+            async with self.session.post(self.url + path, data=body, headers=JSON) as response:
+                await response.read()
+                return response.status == 200
+        except aiohttp.ClientError:
+            return False
+
+    async def incidents(self) -> list[dict[str, Any]]:
+        """All, whole."""
+        found = await self._get("/v1/incidents?limit=500")
+        return [await self._get(f"/v1/incidents/{one['id']}") for one in found["incidents"]]
+
+    async def until(self, state: str, count: int = 1) -> list[dict[str, Any]]:
+        """Wait until `count` incidents are `told`, or `resolved` and told so."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                found = await self.incidents()
+                done = [
+                    one
+                    for one in found
+                    if any(
+                        n["reason"] == ("resolved" if state == "resolved" else "first")
+                        for n in one["notices"]
+                    )
+                    and not one["diagnosing"]
+                ]
+                if len(done) >= count:
+                    return found
+                await asyncio.sleep(0.1)
+
+    async def dead(self) -> None:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert await self.process.wait() == -9, "it was to die at the named place"
+
+    async def _get(self, path: str) -> Any:
+        async with self.session.get(self.url + path) as response:
+            return await response.json()
+
+
+@dataclass
+class Installation:
+    """A database, a Slack and a model that outlive the program."""
+
+    folder: Path
+    slack: FakeSlack
+    ollama: FakeOllama
+
+    @asynccontextmanager
+    async def sink(
+        self, place: str = "", when: str = "before", call: int = 1
+    ) -> AsyncIterator[Sink]:
+        """The program; with `place` it dies there."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, str(PROGRAM)),
+            *((place, when, str(call)) if place else ()),
+            stdin=DEVNULL,
+            stdout=DEVNULL,
+            stderr=PIPE,
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": str(Path(__file__).parents[2]),
+                "AEGIS_PORT": "0",
+                "AEGIS_DATABASE_URL": f"sqlite:///{self.folder}/sink.db",
+                "AEGIS_KUBERNETES": "off",
+                "AEGIS_GROUP_WAIT": "0s",
+                "AEGIS_RESOLVE_HOLD": "0s",
+                "AEGIS_LLM_URL": self.ollama.url,
+                "AEGIS_LLM_ALWAYS_ASK": "true",
+                "AEGIS_SLACK_BOT_TOKEN": self.slack.token,
+                "AEGIS_SLACK_CHANNEL": PUBLIC_CHANNEL,
+                "AEGIS_SLACK_API_URL": self.slack.api_url,
+                "AEGIS_LOG_LEVEL": "warning",
+            },
+        )
+        assert process.stderr is not None
+        said = ""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while (found := re.search(r"listens on (http://\S+)", said)) is None:
+                line = (await process.stderr.readline()).decode()
+                assert line, f"the program did not start: {said}"
+                said += line
+        # What it says is read on, or a full pipe would stop it.
+        reading = asyncio.create_task(process.stderr.read())
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
+            try:
+                yield Sink(process, found[1], session)
+            finally:
+                if process.returncode is None:
+                    process.terminate()
+                await process.wait()
+                await reading
+
+    def roots(self, name: str) -> list[str]:
+        """What people read in the root messages about one object."""
+        return [text for text in map(shown, self.slack.channel.roots) if name in text]
+
+
+@pytest.fixture
+def installation(tmp_path: Path, slack: FakeSlack, ollama: FakeOllama) -> Installation:
+    ollama.default = Says(answer_text())
+    return Installation(tmp_path, slack, ollama)
+
+
+def problem(name: str) -> bytes:
+    """A post of K8sGPT about one Ingress."""
+    title = f">*[main] K8sGPT analysis of the Ingress shop/{name}*"
+    text = f"1. Ingress uses the service shop/{name}-v2 which does not exist.\n"
+    return json.dumps({"text": title, "attachments": [{"text": text, "title": "Report"}]}).encode()
+
+
+def over(name: str) -> bytes:
+    """The watch event that ends it."""
+    result = {
+        "apiVersion": "core.k8sgpt.ai/v1alpha1",
+        "kind": "Result",
+        "metadata": {"name": f"shop{name}", "namespace": "k8sgpt"},
+        "spec": {
+            "kind": "Ingress",
+            "name": f"shop/{name}",
+            "backend": "",
+            "details": "",
+            "parentObject": "",
+            "error": [{"text": f"Ingress uses the service shop/{name}-v2 which does not exist."}],
+        },
+    }
+    return json.dumps({"type": "DELETED", "object": result}).encode()
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_a_problem_is_told_once_although_the_program_was_killed_when(
+    place: str, installation: Installation
+) -> None:
+    async with installation.sink(*PLACES[place]) as sink:
+        accepted = await sink.post(problem("web"))
+        await sink.dead()
+    async with installation.sink() as sink:
+        if not accepted:
+            # The operator was not answered, so it comes again.
+            assert await sink.post(problem("web"))
+        [incident] = await sink.until("told")
+    assert [n["reason"] for n in incident["notices"]].count("first") == 1
+    assert len(installation.roots("web")) == 1
+
+
+async def test_one_root_message_although_slack_hung_up_and_the_program_died_then(
+    installation: Installation,
+) -> None:
+    installation.slack.faults["chat.postMessage"].append(Fault.DROP_AFTER)
+    async with installation.sink(f"{FLOW}.telling:Telling._again", "before") as sink:
+        assert await sink.post(problem("web"))
+        await sink.dead()
+    assert len(installation.roots("web")) == 1
+    async with installation.sink() as sink:
+        await sink.until("told")
+    assert len(installation.roots("web")) == 1
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_the_end_is_told_once_although_the_program_was_killed_when_it_was_resolved(
+    when: str, installation: Installation
+) -> None:
+    async with installation.sink(f"{STORE}.incidents:set_state", when) as sink:
+        assert await sink.post(problem("web"))
+        await sink.until("told")
+        assert await sink.post(over("web"), "/v1/findings")
+        await sink.dead()
+    async with installation.sink() as sink:
+        [incident] = await sink.until("resolved")
+    assert [n["reason"] for n in incident["notices"]].count("resolved") == 1
+    [root] = installation.roots("web")
+    assert "resolved" in root.lower()
+
+
+async def test_every_accepted_problem_is_told_once_through_kills_at_random_moments(
+    installation: Installation,
+) -> None:
+    chance = random.Random(SEED)  # noqa: S311
+    accepted = 0
+    for run in range(KILLS):
+        async with installation.sink() as sink:
+            for number in range(3):
+                name = f"web-{run}-{number}x"
+                await asyncio.sleep(chance.uniform(0, 0.3))
+                while not await sink.post(problem(name)):
+                    pass
+                accepted += 1
+            await asyncio.sleep(chance.uniform(0, 1.5))
+            sink.process.kill()
+            await sink.process.wait()
+    async with installation.sink() as sink:
+        found = await sink.until("told", accepted)
+    assert len(found) == accepted
+    names = [f"web-{run}-{number}x" for run in range(KILLS) for number in range(3)]
+    assert {name: len(installation.roots(name)) for name in names} == dict.fromkeys(names, 1)
