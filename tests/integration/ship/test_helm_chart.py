@@ -1,0 +1,254 @@
+"""What the chart renders, and what it refuses."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from aegis_sink.settings import load
+from tests.integration.ship.conftest import CHART, Refused, Render, of
+
+PROFILES = ["minimal", "standard", "full"]
+
+
+def container(objects: list[dict[str, Any]]) -> dict[str, Any]:
+    (one,) = of("StatefulSet", objects)["spec"]["template"]["spec"]["containers"]
+    return dict(one)
+
+
+def environment(objects: list[dict[str, Any]]) -> dict[str, Any]:
+    return {e["name"]: e.get("value", e.get("valueFrom")) for e in container(objects)["env"]}
+
+
+@pytest.mark.parametrize("profile", ["", *PROFILES])
+def test_helm_finds_nothing_to_complain_of(helm: Callable[..., str], profile: str) -> None:
+    chosen = ["-f", str(CHART / "profiles" / f"{profile}.yaml")] if profile else []
+    assert "0 chart(s) failed" in helm("lint", "--strict", str(CHART), *chosen)
+
+
+def test_each_profile_brings_its_kinds(render: Render) -> None:
+    kinds = {p: {o["kind"] for o in render(p)} for p in PROFILES}
+    always = {"StatefulSet", "Service", "ServiceAccount", "ClusterRole", "ClusterRoleBinding"}
+    assert kinds["minimal"] == always
+    assert kinds["standard"] == always | {"NetworkPolicy"}
+    assert kinds["full"] == kinds["standard"] | {
+        "Ingress",
+        "ServiceMonitor",
+        "PrometheusRule",
+        "ConfigMap",
+        "K8sGPT",
+    }
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_pod_meets_the_restricted_standard(render: Render, profile: str) -> None:
+    pod = of("StatefulSet", render(profile))["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] > 0
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    (one,) = pod["containers"]
+    assert one["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "privileged": False,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert {next(iter(set(v) - {"name"})) for v in pod.get("volumes", [])} <= {"emptyDir"}
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_no_secret_value_stands_in_what_is_rendered(render: Render, profile: str) -> None:
+    objects = render(profile)
+    assert all(o["kind"] != "Secret" for o in objects)
+    for name, value in environment(objects).items():
+        if re.search("TOKEN|SECRET|WEBHOOK_URL", name):
+            assert set(value) == {"secretKeyRef"}, name
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_program_understands_the_environment_it_is_given(render: Render, profile: str) -> None:
+    given = {
+        name: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" if isinstance(value, dict) else value
+        for name, value in environment(render(profile)).items()
+    }
+    loaded = load(given)
+    assert {n for n, s in loaded.sources.items() if s == "environment"} == {
+        n.removeprefix("AEGIS_").lower() for n in given
+    }
+    assert loaded.settings.webhook_token is not None
+    assert loaded.settings.host == "0.0.0.0"
+
+
+def test_rights_are_the_written_list_and_nothing_else(render: Render) -> None:
+    written = yaml.safe_load((CHART / "files" / "rbac.yaml").read_text())
+    expected = [*written["clusterObjects"], *written["namespaced"], *written["results"]]
+    assert of("ClusterRole", render())["rules"] == expected
+
+
+def test_a_list_of_namespaces_gives_roles_there_and_no_more_than_cluster_objects_elsewhere(
+    render: Render,
+) -> None:
+    written = yaml.safe_load((CHART / "files" / "rbac.yaml").read_text())
+    values = {
+        "rbac": {"namespaces": ["shop", "billing"]},
+        "settings": {"results_namespace": "k8sgpt-operator-system"},
+    }
+    objects = render(values=values)
+    roles = {o["metadata"]["namespace"]: o["rules"] for o in objects if o["kind"] == "Role"}
+    assert roles == {
+        "shop": written["namespaced"],
+        "billing": written["namespaced"],
+        "k8sgpt-operator-system": written["results"],
+    }
+    assert of("ClusterRole", objects)["rules"] == written["clusterObjects"]
+    bindings = [o for o in objects if o["kind"] == "RoleBinding"]
+    assert {b["metadata"]["namespace"] for b in bindings} == set(roles)
+    assert all(b["subjects"][0]["namespace"] == "aegis" for b in bindings)
+
+
+def test_cluster_objects_can_be_left_out(render: Render) -> None:
+    values = {
+        "rbac": {"namespaces": ["shop"], "clusterObjects": False},
+        "settings": {"results_namespace": "shop"},
+    }
+    kinds = {o["kind"] for o in render(values=values)}
+    assert not kinds & {"ClusterRole", "ClusterRoleBinding"}
+
+
+def test_one_namespace_may_hold_workloads_and_results(render: Render) -> None:
+    values = {"rbac": {"namespaces": ["shop"]}, "settings": {"results_namespace": "shop"}}
+    objects = render(values=values)
+    names = [(o["kind"], o["metadata"]["name"]) for o in objects]
+    assert len(names) == len(set(names))
+
+
+def test_without_a_cluster_there_are_no_rights_and_no_token(render: Render) -> None:
+    objects = render(values={"settings": {"kubernetes": "off"}})
+    assert not {o["kind"] for o in objects} & {"ClusterRole", "ClusterRoleBinding"}
+    pod = of("StatefulSet", objects)["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"replicas": 2}, "one SQLite file, which has one writer. Set replicas=1"),
+        ({"replicas": "one"}, "got string, want integer"),
+        ({"settings": {"llm_modle": "x"}}, "'llm_modle' not allowed"),
+        ({"settings": {"webhook_token": "hunter2"}}, "'webhook_token' not allowed"),
+        ({"settings": {"host": "127.0.0.1"}}, "'host' not allowed"),
+        ({"settings": {"group_wait": "soon"}}, "/settings/group_wait"),
+        ({"settings": {"llm_trust": "blind"}}, "/settings/llm_trust"),
+        ({"settings": {"llm_num_ctx": 1}}, "/settings/llm_num_ctx"),
+        ({"secrets": {"webhook_token": None}}, "webhook_token"),
+        ({"secrets": {"api_token": "hunter2"}}, "/secrets/api_token"),
+        ({"secrets": {"slack_bot_token": {"name": "s", "key": "t"}}}, "settings.slack_channel"),
+        ({"rbac": {"namespaces": ["shop"]}}, "settings.results_namespace"),
+        ({"ingress": {"enabled": True}}, "ingress.host"),
+        ({"serviceAccount": {"create": False}}, "serviceAccount.name"),
+        ({"typo": 1}, "'typo' not allowed"),
+        *(
+            ({"rbac": {"extraRules": [{"apiGroups": [g], "resources": [r], "verbs": [v]}]}}, at)
+            for g, r, v, at in [
+                ("", "secrets", "get", "resources"),
+                ("", "secrets/x", "get", "resources"),
+                ("", "*", "get", "resources"),
+                ("*", "widgets", "get", "apiGroups"),
+                ("", "pods", "delete", "verbs"),
+                ("", "pods", "*", "verbs"),
+            ]
+        ),
+    ],
+    ids=str,
+)
+def test_wrong_values_are_refused_with_words(
+    render: Render, values: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(Refused) as refused:
+        render(values=values)
+    assert words in str(refused.value)
+
+
+def test_more_kinds_may_be_read(render: Render) -> None:
+    rule = {"apiGroups": ["keda.sh"], "resources": ["scaledobjects"], "verbs": ["get"]}
+    objects = render(values={"rbac": {"extraRules": [rule]}})
+    assert of("ClusterRole", objects)["rules"][-1] == rule
+
+
+def test_the_volume_is_claimed_named_or_forgotten(render: Render) -> None:
+    own = of("StatefulSet", render())["spec"]
+    assert own["volumeClaimTemplates"][0]["metadata"]["name"] == "data"
+    assert "volumes" not in own["template"]["spec"]
+    named = of("StatefulSet", render(values={"persistence": {"existingClaim": "mine"}}))["spec"]
+    assert "volumeClaimTemplates" not in named
+    assert named["template"]["spec"]["volumes"] == [
+        {"name": "data", "persistentVolumeClaim": {"claimName": "mine"}}
+    ]
+    gone = of("StatefulSet", render(values={"persistence": {"enabled": False}}))["spec"]
+    assert gone["template"]["spec"]["volumes"] == [{"name": "data", "emptyDir": {}}]
+
+
+def test_own_environment_and_volumes_reach_the_pod(render: Render) -> None:
+    objects = render(
+        values={
+            "settings": {"playbooks_dir": "/playbooks", "quarantine_max_bytes": 67108864},
+            "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+            "extraVolumes": [{"name": "playbooks", "configMap": {"name": "ours"}}],
+            "extraVolumeMounts": [{"name": "playbooks", "mountPath": "/playbooks"}],
+        }
+    )
+    given = environment(objects)
+    assert given["AEGIS_PLAYBOOKS_DIR"] == "/playbooks"
+    assert given["AEGIS_QUARANTINE_MAX_BYTES"] == "67108864"
+    assert given["HTTPS_PROXY"] == "http://proxy:3128"
+    assert [m["name"] for m in container(objects)["volumeMounts"]] == ["data", "playbooks"]
+
+
+def test_the_network_is_closed_but_for_what_is_used(render: Render) -> None:
+    policy = of("NetworkPolicy", render("standard"))["spec"]
+    (door,) = policy["ingress"]
+    assert [f["namespaceSelector"]["matchLabels"] for f in door["from"]] == [
+        {"kubernetes.io/metadata.name": "k8sgpt-operator-system"}
+    ]
+    ports = [sorted({p["port"] for p in rule["ports"]}) for rule in policy["egress"]]
+    assert ports == [[53], [443, 6443], [11434]]
+    off = of("NetworkPolicy", render(values={"settings": {"llm_api": "off"}}))["spec"]
+    assert [11434] not in [[p["port"] for p in rule["ports"]] for rule in off["egress"]]
+
+
+def test_a_trial_ollama_is_where_the_program_asks(render: Render) -> None:
+    objects = render(values={"ollama": {"create": True}})
+    assert environment(objects)["AEGIS_LLM_URL"] == "http://aegis-sink-ollama:11434"
+    service = next(o for o in objects if o["metadata"]["name"] == "aegis-sink-ollama")
+    assert service
+    pod = of("Deployment", objects)["spec"]["template"]
+    policy = of("NetworkPolicy", objects)["spec"]["egress"][-1]["to"][0]["podSelector"]
+    assert policy["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    sink = of("StatefulSet", objects)["spec"]["selector"]["matchLabels"]
+    assert not sink.items() <= pod["metadata"]["labels"].items()
+
+
+def test_a_service_named_aegis_does_not_change_settings(render: Render) -> None:
+    objects = render(values={"fullnameOverride": "aegis"})
+    assert of("Service", objects)["metadata"]["name"] == "aegis"
+    assert of("StatefulSet", objects)["spec"]["template"]["spec"]["enableServiceLinks"] is False
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_notes_print_the_sink_that_works(
+    helm: Callable[..., str], profile: str, tmp_path: Path
+) -> None:
+    values = str(CHART / "profiles" / f"{profile}.yaml")
+    notes = helm(
+        "install", "aegis-sink", str(CHART), "-n", "aegis", "--dry-run=client", "-f", values
+    ).partition("NOTES:")[2]
+    url = "http://aegis:${TOKEN}@aegis-sink.aegis.svc:8080/webhook"
+    assert f'--from-literal=url="{url}"' in notes
+    if profile != "full":
+        sink = yaml.safe_load(notes[notes.index("  sink:") :].partition("\n\n")[0])["sink"]
+        file = yaml.safe_load((CHART.parents[1] / "k8sgpt" / "k8sgpt-cr.yaml").read_text())
+        assert sink == file["spec"]["sink"]
