@@ -48,7 +48,8 @@ class Door:
         findings = recognised.findings
         if len(findings) != 1 or findings[0].gone:
             return await self.accept(raw, recognised, door=door)
-        key, _ = provisional_key(findings[0])
+        finding = findings[0]
+        key = provisional_key(finding, failure_class(finding.object.kind, finding.errors))
         try:
             noted = await self.sorting.note(Post(self.clock(), key, self.new_id(), raw))
         except StoreError as error:
@@ -138,7 +139,8 @@ def sighting(
     finding: Finding, *, redact: Callable[[str], str], now: datetime, incident_id: str
 ) -> Sighting:
     """A finding as the store takes it: redacted, with the fingerprint that its words alone give."""
-    key, content_key = provisional_key(finding)
+    raw_class = failure_class(finding.object.kind, finding.errors)
+    key, content_key = provisional_key(finding, raw_class), _content_key(finding, raw_class)
     finding = replace(
         finding,
         errors=tuple(redact(error) for error in finding.errors),
@@ -170,21 +172,24 @@ def sighting(
     )
 
 
-def provisional_key(finding: Finding) -> tuple[str, str]:
-    """(fingerprint, content key) as far as a finding's own words give them.
+def provisional_key(finding: Finding, what: str) -> str:
+    """The fingerprint as far as a finding's own words give it; `what` is its failure class.
 
-    The fingerprint names the incident until the cluster tells more; the content key tells findings
-    of one incident apart. Only hashes leave here, so the words need no redaction yet.
+    It names the incident until the cluster tells more. Only a hash leaves here, so the words need
+    no redaction yet.
     """
-    ref = finding.object
-    subject = subject_from_name(ref).subject
-    if subject == ref:
+    subject = subject_from_name(finding.object).subject
+    if subject == finding.object:
         # Where even the owner's kind is unknown, the name without its random end stands for it.
         subject = replace(subject, name=stem(subject))
-    what = failure_class(ref.kind, finding.errors)
+    return fingerprint(finding.cluster, subject, what)
+
+
+def _content_key(finding: Finding, what: str) -> str:
+    """Tells the findings of one incident apart."""
+    ref = finding.object
     text = "\0".join((finding.k8sgpt, ref.kind, ref.namespace, ref.name, finding.container, what))
-    content = hashlib.sha256(text.encode()).hexdigest()[:32]
-    return fingerprint(finding.cluster, subject, what), content
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _cannot(error: StoreError) -> CannotStore:

@@ -5,10 +5,11 @@ job ends, so that a kill between any two lines is repaired by running the stage 
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TypeGuard
 
 from aegis_sink.cluster.client import KubernetesCluster, NoCluster
 from aegis_sink.cluster.errors import ClusterError, ClusterUnavailable
@@ -28,7 +29,7 @@ from aegis_sink.model import (
 )
 from aegis_sink.store import incidents, jobs
 from aegis_sink.store.database import Connection, Database
-from aegis_sink.store.incidents import Identity
+from aegis_sink.store.incidents import Identity, StoredFinding
 from aegis_sink.store.jobs import Job
 from aegis_sink.triage.fingerprint import failure_class, fingerprint
 from aegis_sink.triage.severity import severity
@@ -40,7 +41,7 @@ log = logging.getLogger(__name__)
 ANSWER_WINDOW = timedelta(hours=24)
 MODEL_REFUSED_WAIT = timedelta(minutes=5)
 MODEL_AWAY_LIMIT = timedelta(minutes=10)
-CLUSTER_ATTEMPTS = 10
+MOST_COMPLETIONS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,31 +62,26 @@ class Investigation:
 
     async def collect(self, job: Job) -> Outcome:
         """Complete the findings, find the owner, fetch evidence, and answer from the playbooks."""
-        stored = await self.database.read(lambda c: incidents.findings_of(c, job.incident_id))
-        if not stored:
+        lives, stored, before = await self.database.read(
+            lambda c: (
+                incidents.lives(c, job.incident_id),
+                incidents.findings_of(c, job.incident_id),
+                incidents.collected_at(c, job.incident_id),
+            )
+        )
+        if not lives or not stored:
             return Done()
-        unavailable = ""
-        completed: list[Finding] = []
-        for item in stored:
-            finding = item.finding
-            if finding.needs_completion:
-                try:
-                    finding = await self._complete(finding)
-                except ClusterError as error:
-                    unavailable = unavailable or str(error)
-                if finding != item.finding:
-                    await self.database.write(
-                        partial(incidents.store_finding, finding_id=item.id, finding=finding)
-                    )
-            completed.append(finding)
+        completed, lacks, unavailable = await self._completed(stored, before)
         first = completed[0]
-        owners = await self._owners(first)
+        owners, away = await self._owners(first)
+        unavailable = unavailable or away
         identity = _identity(completed, owners)
         current = await self.database.write(lambda c: self._identify(c, job.incident_id, identity))
         if current != job.incident_id:
             return Done()
 
-        collected, unavailable = await self._collect(first, owners, unavailable)
+        collected = await self.cluster.collect(first, owners)
+        collected = replace(collected, missing=(*collected.missing, *lacks))
         case = Case(first.cluster, owners.subject, tuple(completed), collected)
         assessment = assess(case, self.playbooks, always_ask=self.always_ask)
         ask = assessment.ask and self.diagnoser is not None
@@ -94,16 +90,21 @@ class Investigation:
         await self.database.write(
             lambda c: self._store_collected(c, job.incident_id, collected, diagnosis, now, ask)
         )
-        if unavailable and job.attempts < CLUSTER_ATTEMPTS:
+        if unavailable:
             return Later(now + back_off(job.attempts + 3, jitter=self.jitter()), error=unavailable)
         return Done()
 
     async def diagnose(self, job: Job) -> Outcome:
         """Ask the model, once for the same evidence; without it the playbooks' answer stays."""
-        incident = await self.database.read(lambda c: incidents.get(c, job.incident_id))
-        if incident is None or incident.state is State.RESOLVED or self.diagnoser is None:
+        incident, stored, collected_at = await self.database.read(
+            lambda c: (
+                incidents.get(c, job.incident_id),
+                incidents.findings_of(c, job.incident_id),
+                incidents.collected_at(c, job.incident_id),
+            )
+        )
+        if not _lives(incident, job) or self.diagnoser is None:
             return Done()
-        stored = await self.database.read(lambda c: incidents.findings_of(c, job.incident_id))
         case = Case(
             incident.cluster,
             incident.subject,
@@ -121,25 +122,26 @@ class Investigation:
         after = self.clock() - ANSWER_WINDOW
         known = await self.database.read(lambda c: incidents.answer(c, key, after=after))
         if known is not None:
-            await self._diagnosed(job.incident_id, known)
+            await self._diagnosed(job.incident_id, known, of=collected_at)
             return Done()
         try:
             diagnosis = await self.diagnoser.ask(case, assessment)
         except ModelUnavailable as error:
-            await self._not_answered(incident, assessment, f"the model did not answer: {error}")
+            note = f"the model did not answer: {error}"
+            await self._not_answered(incident, assessment, note, of=collected_at)
             wait = min(back_off(job.attempts + 3, jitter=self.jitter()), MODEL_AWAY_LIMIT)
             return Later(self.clock() + wait, error=str(error))
         except ModelRefused as error:
-            await self._not_answered(incident, assessment, f"the model did not answer: {error}")
+            note = f"the model did not answer: {error}"
+            await self._not_answered(incident, assessment, note, of=collected_at)
             return Later(self.clock() + MODEL_REFUSED_WAIT, error=str(error))
         except AnswerInvalid as error:
-            await self._not_answered(
-                incident, assessment, f"the model's answer could not be used: {error}"
-            )
+            note = f"the model's answer could not be used: {error}"
+            await self._not_answered(incident, assessment, note, of=collected_at)
             return Done()
         now = self.clock()
         await self.database.write(lambda c: incidents.store_answer(c, key, diagnosis, at=now))
-        await self._diagnosed(job.incident_id, diagnosis)
+        await self._diagnosed(job.incident_id, diagnosis, of=collected_at)
         return Done()
 
     async def resolve(self, job: Job) -> Outcome:
@@ -147,7 +149,7 @@ class Investigation:
         incident, gone_at = await self.database.read(
             lambda c: (incidents.get(c, job.incident_id), incidents.gone_at(c, job.incident_id))
         )
-        if incident is None or incident.state is State.RESOLVED or gone_at is None:
+        if not _lives(incident, job) or gone_at is None:
             return Done()
         due = gone_at + self.resolve_hold
         now = self.clock()
@@ -155,6 +157,36 @@ class Investigation:
             return Later(due)
         await self.database.write(lambda c: self._resolve(c, job.incident_id, now))
         return Done()
+
+    async def _completed(
+        self, stored: Sequence[StoredFinding], before: datetime | None
+    ) -> tuple[list[Finding], tuple[str, ...], str]:
+        """(findings with the error texts of their Results, what lacks, why to come again or "").
+
+        Results are asked again of what was seen since `before`. Findings of one incident say the
+        same, so of thousands only the first are asked.
+        """
+        unavailable = ""
+        lacks: dict[str, None] = {}
+        asked = 0
+        completed: list[Finding] = []
+        for item in stored:
+            finding = item.finding
+            due = before is None or item.last_seen >= before or not finding.completed
+            if finding.needs_completion and due and asked < MOST_COMPLETIONS and not unavailable:
+                asked += 1
+                try:
+                    finding = await self._complete(finding)
+                except ClusterUnavailable as error:
+                    unavailable = str(error)
+                except ClusterError as error:
+                    lacks[f"the Result was not read: {error}"] = None
+                if finding != item.finding:
+                    await self.database.write(
+                        partial(incidents.store_finding, finding_id=item.id, finding=finding)
+                    )
+            completed.append(finding)
+        return completed, tuple(lacks), unavailable
 
     async def _complete(self, finding: Finding) -> Finding:
         completed = await self.cluster.complete(finding)
@@ -167,24 +199,13 @@ class Investigation:
             completed=True,
         )
 
-    async def _owners(self, finding: Finding) -> OwnerChain:
+    async def _owners(self, finding: Finding) -> tuple[OwnerChain, str]:
+        """The owners, by the name alone where the cluster is away, and why it is."""
         try:
-            return await self.cluster.owners(finding, subject_from_name)
-        except ClusterError as error:
-            log.info("owner of %s told by its name: %s", finding.object, error)
-            return subject_from_name(finding.object)
-
-    async def _collect(
-        self, finding: Finding, owners: OwnerChain, unavailable: str
-    ) -> tuple[Collected, str]:
-        try:
-            return await self.cluster.collect(finding, owners), unavailable
+            return await self.cluster.owners(finding, subject_from_name), ""
         except ClusterUnavailable as error:
-            return Collected(missing=(f"nothing from the cluster: {error}",), owners=owners), str(
-                error
-            )
-        except ClusterError as error:
-            return Collected(missing=(str(error),), owners=owners), unavailable
+            log.info("owner of %s told by its name: %s", finding.object, error)
+            return subject_from_name(finding.object), str(error)
 
     def _without_model(self, assessment: Assessment) -> Diagnosis:
         diagnosis = assessment.diagnosis
@@ -192,7 +213,9 @@ class Investigation:
             return replace(diagnosis, model_note=self.no_model_note)
         return diagnosis
 
-    async def _not_answered(self, incident: Incident, assessment: Assessment, note: str) -> None:
+    async def _not_answered(
+        self, incident: Incident, assessment: Assessment, note: str, *, of: datetime | None
+    ) -> None:
         diagnosis = replace(assessment.diagnosis, model_note=note)
         told = incident.diagnosis.model_note if incident.diagnosis else ""
         if told.startswith(note.partition(":")[0]) and not incident.diagnosing:
@@ -201,18 +224,22 @@ class Investigation:
         now = self.clock()
 
         def write(connection: Connection) -> None:
-            incidents.store_diagnosis(connection, incident.id, diagnosis, diagnosing=False)
+            if not incidents.store_diagnosis(connection, incident.id, diagnosis, of=of):
+                return
             if incident.diagnosing:
                 incidents.note(connection, incident.id, now, "not diagnosed by the model", note)
             jobs.enqueue(connection, incident.id, jobs.TELL, now)
 
         await self.database.write(write)
 
-    async def _diagnosed(self, incident_id: str, diagnosis: Diagnosis) -> None:
+    async def _diagnosed(
+        self, incident_id: str, diagnosis: Diagnosis, *, of: datetime | None
+    ) -> None:
         now = self.clock()
 
         def write(connection: Connection) -> None:
-            incidents.store_diagnosis(connection, incident_id, diagnosis, diagnosing=False)
+            if not incidents.store_diagnosis(connection, incident_id, diagnosis, of=of):
+                return  # newer evidence came while the model thought: it is asked about that next
             incidents.note(connection, incident_id, now, "diagnosed", diagnosis.model)
             jobs.enqueue(connection, incident_id, jobs.TELL, now)
 
@@ -235,7 +262,8 @@ class Investigation:
         ask: bool,
     ) -> None:
         incident = incidents.get(connection, incident_id)
-        assert incident is not None
+        if incident is None or incident.id != incident_id:
+            return  # dropped or merged while the cluster was read
         incidents.store_collected(
             connection, incident_id, collected, diagnosis, now=now, diagnosing=ask
         )
@@ -254,6 +282,15 @@ class Investigation:
             reason="K8sGPT no longer reports it",
         )
         jobs.enqueue(connection, incident_id, jobs.TELL, now)
+
+
+def _lives(incident: Incident | None, job: Job) -> TypeGuard[Incident]:
+    """Whether there is still something to do for the incident a job was made for."""
+    return (
+        incident is not None
+        and incident.id == job.incident_id
+        and incident.state is not State.RESOLVED
+    )
 
 
 def _identity(findings: list[Finding], owners: OwnerChain) -> Identity:

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from aegis_sink.flow.worker import Done, Later, Outcome, back_off
 from aegis_sink.model import Incident, NoticeReason, Posted
@@ -90,26 +91,41 @@ class Telling:
     async def _send(
         self, incident: Incident, reason: NoticeReason, root: incidents.Root | None
     ) -> None:
-        if root is not None and root.ts is not None:
-            posted = Posted(root.channel or "", root.ts)
+        """Post or edit, add to the thread, and only then write the telling down: what fails on
+        the way is done again, and all of it may be done twice but the root message."""
+        if root is None or root.ts is None:
+            posted = await self._post_root(incident, reason, root)
+            if posted is None:
+                return
             if self.notifier.can_edit:
-                try:
-                    await self.notifier.edit(incident, reason, posted)
-                    await self.notifier.reply(incident, reason, posted)
-                except MessageGone as error:
-                    # Somebody deleted it: they do not want it back.
-                    log.warning("incident %s: %s; not posted again", incident.id, error)
-            else:
-                posted = await self.notifier.post(incident, reason, nonce=self.new_id())
-            await self._told(incident, reason, posted, root=False)
+                await self.database.write(
+                    partial(incidents.root_posted, incident_id=incident.id, posted=posted)
+                )
+                await self._reply(incident, reason, posted)
+            await self._told(incident, reason, posted, root=True)
             return
-        posted = await self._post_root(incident, reason, root)
-        await self._told(incident, reason, posted, root=True)
-        await self.notifier.reply(incident, reason, posted)
+        posted = Posted(root.channel or "", root.ts)
+        if not self.notifier.can_edit:
+            posted = await self.notifier.post(incident, reason, nonce=self.new_id())
+        else:
+            try:
+                await self.notifier.edit(incident, reason, posted)
+                await self._reply(incident, reason, posted)
+            except MessageGone as error:
+                # Somebody deleted it: they do not want it back.
+                log.warning("incident %s: %s; not posted again", incident.id, error)
+        await self._told(incident, reason, posted, root=False)
+
+    async def _reply(self, incident: Incident, reason: NoticeReason, posted: Posted) -> None:
+        try:
+            await self.notifier.reply(incident, reason, posted)
+        except OutcomeUnknown as error:
+            log.warning("incident %s: %s; the thread may lack it", incident.id, error)
 
     async def _post_root(
         self, incident: Incident, reason: NoticeReason, root: incidents.Root | None
-    ) -> Posted:
+    ) -> Posted | None:
+        """The root message, found or posted; None when the incident is no longer one of its own."""
         if root is not None and root.intended_at is not None:
             found = await self.notifier.find(root.nonce, since=root.intended_at)
             if found is not None:
@@ -118,9 +134,10 @@ class Telling:
             nonce = root.nonce
         else:
             nonce, now = self.new_id(), self.clock()
-            await self.database.write(
+            if not await self.database.write(
                 lambda c: incidents.intend_root(c, incident.id, nonce, now=now)
-            )
+            ):
+                return None
         return await self.notifier.post(incident, reason, nonce=nonce)
 
     async def _told(

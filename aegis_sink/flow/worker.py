@@ -25,6 +25,7 @@ RENEW_SECONDS = 20.0
 POLL_SECONDS = 5.0
 YIELD_SECONDS = 0.1
 BUSY_POSTS_PER_SECOND = 100
+BUSY_PATIENCE_SECONDS = 1.0
 BACK_OFF_START = timedelta(seconds=1)
 BACK_OFF_LIMIT = timedelta(minutes=5)
 
@@ -77,6 +78,7 @@ class Worker:
     _busy: bool = False
     _looked_at: float = 0.0
     _posts_seen: int = 0
+    _took_at: float = 0.0
     alive: bool = False
 
     def wake(self) -> None:
@@ -127,7 +129,7 @@ class Worker:
 
     async def _take(self) -> float:
         """Start what is due and fits; returns how long to wait before looking again."""
-        if self._door_is_busy() and self._running:
+        if self._door_is_busy() and self._running and not self._patient_for_long():
             return YIELD_SECONDS
         free = {
             kind: stage.at_once - sum(job.kind == kind for job in self._running.values())
@@ -151,7 +153,11 @@ class Worker:
                 )
             ]
         )
+        self._took_at = asyncio.get_running_loop().time()
+        running = {(job.incident_id, job.kind) for job in self._running.values()}
         for job in taken:
+            if (job.incident_id, job.kind) in running:
+                continue  # its lease ran out while the store was away; claiming renewed it
             task = asyncio.create_task(self._run_job(job), name=f"{job.kind} {job.incident_id}")
             self._running[task] = job
             task.add_done_callback(self._forget)
@@ -165,6 +171,10 @@ class Worker:
             self._busy = came > BUSY_POSTS_PER_SECOND * elapsed
             self._looked_at, self._posts_seen = loop_time, posts
         return self._busy
+
+    def _patient_for_long(self) -> bool:
+        """While the door is busy one job runs at a time, but a long one holds up no others."""
+        return asyncio.get_running_loop().time() - self._took_at >= BUSY_PATIENCE_SECONDS
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._running.pop(task, None)

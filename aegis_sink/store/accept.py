@@ -5,13 +5,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeVar
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, select, tuple_
 from sqlalchemy.dialects.sqlite import insert
 
 from aegis_sink.model import Finding, Incident, State
 from aegis_sink.model.codec import finding_to_json
 from aegis_sink.store import jobs, tables
+
+T = TypeVar("T")
 
 RECHECK_DELAY = timedelta(seconds=5)
 COMPRESSION_LEVEL = 1  # a body is half a kilobyte; the request path pays for more
@@ -59,6 +62,8 @@ class Accepted:
 class _Known:
     incident_id: str
     state: str
+    arrival: str = ""
+    """The delivery that made it, when it is one of this batch."""
 
 
 @dataclass(slots=True)
@@ -86,18 +91,23 @@ def accept(connection: Connection, arrivals: Sequence[Arrival]) -> list[tuple[Ac
     """Store all arrivals; for each, what became of its findings, in their order."""
     sightings = [sighting for arrival in arrivals for sighting in arrival.sightings]
     known = _known_incidents(connection, {sighting.key for sighting in sightings})
-    seen = _known_findings(connection, {k.incident_id for k in known.values()}) if known else set()
+    seen = _known_findings(
+        connection,
+        {(known[s.key].incident_id, s.content_key) for s in sightings if s.key in known},
+    )
     rows = _Rows()
-    answers = [
-        tuple(
-            _gone(connection, rows, arrival, sighting)
-            if sighting.finding.gone
-            else _present(rows, known, seen, arrival, sighting)
-            for sighting in arrival.sightings
-        )
-        for arrival in arrivals
-    ]
+    answers = []
     for arrival in arrivals:
+        answer = []
+        for sighting in arrival.sightings:
+            if sighting.finding.gone:
+                # What came before it must stand, or it would end nothing, or be undone.
+                _write(connection, rows)
+                rows = _Rows()
+                answer.append(_gone(connection, rows, arrival, sighting))
+            else:
+                answer.append(_present(rows, known, seen, arrival, sighting))
+        answers.append(tuple(answer))
         rows.deliveries.append(
             {
                 "id": arrival.delivery_id,
@@ -121,7 +131,8 @@ def _present(
 ) -> Accepted:
     now = arrival.received_at
     before = known.get(sighting.key)
-    created = before is None or arrival.force
+    forced = arrival.force and not (before and before.arrival == arrival.delivery_id)
+    created = before is None or forced
     if created:
         if before is not None:
             rows.note(before.incident_id, now, "superseded", f"replayed as {sighting.blank.id}")
@@ -130,7 +141,7 @@ def _present(
             )
             rows.enqueue(before.incident_id, jobs.TELL, now)
         incident_id = sighting.blank.id
-        known[sighting.key] = _Known(incident_id, State.OPEN)
+        known[sighting.key] = _Known(incident_id, State.OPEN, arrival.delivery_id)
         rows.incidents.append(_blank_row(sighting))
         rows.keys.append({"key": sighting.key, "incident_id": incident_id})
         rows.note(incident_id, now, "opened", f"{sighting.finding.dialect} by {arrival.door}")
@@ -156,7 +167,8 @@ def _present(
 
 
 def _gone(connection: Connection, rows: _Rows, arrival: Arrival, sighting: Sighting) -> Accepted:
-    """DELETED: the incident is held for `arrival.hold`, then resolved unless it is seen again."""
+    """DELETED: the object shows the problem no more. When none does, the incident is held for
+    `arrival.hold`, then resolved unless it is seen again."""
     f = tables.findings.c
     i = tables.incidents.c
     ref = sighting.finding.object
@@ -172,11 +184,26 @@ def _gone(connection: Connection, rows: _Rows, arrival: Arrival, sighting: Sight
     for incident_id in dict.fromkeys(found):
         newest = newest or incident_id
         connection.execute(
+            tables.findings.update()
+            .where(f.incident_id == incident_id)
+            .where(f.kind == ref.kind, f.namespace == ref.namespace, f.name == ref.name)
+            .values(gone_at=arrival.received_at)
+        )
+        if _still_shown(connection, incident_id):
+            rows.note(incident_id, arrival.received_at, "object gone", f"{ref} shows it no more")
+            continue
+        connection.execute(
             tables.incidents.update().where(i.id == incident_id).values(gone_at=arrival.received_at)
         )
         rows.note(incident_id, arrival.received_at, "gone", "K8sGPT deleted its Result")
         rows.enqueue(incident_id, jobs.RESOLVE, arrival.received_at + arrival.hold)
     return Accepted(newest, created=False, duplicate=not newest)
+
+
+def _still_shown(connection: Connection, incident_id: str) -> bool:
+    f = tables.findings.c
+    query = select(f.id).where(f.incident_id == incident_id, f.gone_at.is_(None)).limit(1)
+    return connection.execute(query).first() is not None
 
 
 def _known_incidents(connection: Connection, keys: Iterable[str]) -> dict[str, _Known]:
@@ -192,17 +219,20 @@ def _known_incidents(connection: Connection, keys: Iterable[str]) -> dict[str, _
     }
 
 
-def _known_findings(connection: Connection, incidents: Iterable[str]) -> set[tuple[str, str]]:
+def _known_findings(
+    connection: Connection, wanted: Iterable[tuple[str, str]]
+) -> set[tuple[str, str]]:
+    """Those of the (incident, content key) that are there already."""
     f = tables.findings.c
-    query = select(f.incident_id, f.content_key)
+    slot = tuple_(f.incident_id, f.content_key)
     return {
         (row.incident_id, row.content_key)
-        for chunk in _chunks(list(incidents))
-        for row in connection.execute(query.where(f.incident_id.in_(chunk)))
+        for chunk in _chunks(list(wanted))
+        for row in connection.execute(select(f.incident_id, f.content_key).where(slot.in_(chunk)))
     }
 
 
-def _chunks(items: list[str], size: int = 500) -> Iterable[list[str]]:
+def _chunks(items: list[T], size: int = 500) -> Iterable[list[T]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]
 
@@ -251,6 +281,7 @@ _UPSERT_FINDING = _finding_insert.on_conflict_do_update(
         "times": tables.findings.c.times + 1,
         "last_seen": _finding_insert.excluded.last_seen,
         "delivery_id": _finding_insert.excluded.delivery_id,
+        "gone_at": None,
     },
 )
 _key_insert = insert(tables.incident_keys)
@@ -283,10 +314,16 @@ _SUPERSEDE = (
         diagnosing=False,
     )
 )
+_MOVE_KEYS = (
+    tables.incident_keys.update()
+    .where(tables.incident_keys.c.incident_id == bindparam("superseded_id"))
+    .values(incident_id=bindparam("by"))
+)
 
 
 def _write(connection: Connection, rows: _Rows) -> None:
-    connection.execute(tables.deliveries.insert(), rows.deliveries)
+    if rows.deliveries:
+        connection.execute(tables.deliveries.insert(), rows.deliveries)
     if rows.incidents:
         connection.execute(tables.incidents.insert(), rows.incidents)
         connection.execute(_UPSERT_KEY, rows.keys)
@@ -303,6 +340,7 @@ def _write(connection: Connection, rows: _Rows) -> None:
         connection.execute(_REOPEN, [{"touched_id": incident_id} for incident_id in rows.touched])
     if rows.superseded:
         connection.execute(_SUPERSEDE, rows.superseded)
+        connection.execute(_MOVE_KEYS, rows.superseded)
     if rows.history:
         connection.execute(tables.history.insert(), rows.history)
     jobs.enqueue_many(connection, rows.jobs)

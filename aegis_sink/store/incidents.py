@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, or_, select
+from sqlalchemy import Connection, Row, and_, case, func, or_, select
 
 from aegis_sink.model import (
     Collected,
@@ -19,6 +19,7 @@ from aegis_sink.model import (
     Incident,
     Notice,
     ObjectRef,
+    Posted,
     Severity,
     State,
 )
@@ -40,11 +41,12 @@ _f = tables.findings.c
 
 @dataclass(frozen=True, slots=True)
 class StoredFinding:
-    """A finding with its row id and how often it was seen."""
+    """A finding with its row id, how often it was seen, and when for the last time."""
 
     id: int
     finding: Finding
     times: int
+    last_seen: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,7 @@ def page(connection: Connection, wanted: Filter) -> Page:
 
 def findings_of(connection: Connection, incident_id: str) -> tuple[StoredFinding, ...]:
     """An incident's findings, oldest first."""
-    return _findings_by_incident(connection, [incident_id])[incident_id]
+    return tuple(_findings_by_incident(connection, [incident_id])[incident_id])
 
 
 def store_finding(connection: Connection, finding_id: int, finding: Finding) -> None:
@@ -164,12 +166,15 @@ class Identity:
 def identify(connection: Connection, incident_id: str, identity: Identity) -> str:
     """Give an incident its final fingerprint; returns the id it lives under from now on.
 
-    Another open incident that has this fingerprint already takes it in, unless this one was told
-    about: what people have seen stays.
+    When another open incident has this fingerprint already, the two become one under the id of the
+    one that was told about; two that were told both stay: what people have seen stays.
     """
     k = tables.incident_keys.c
+    living = resolve_id(connection, incident_id)
+    if living != incident_id:
+        return living or incident_id
     other = connection.execute(
-        select(_i.id, _i.state)
+        select(_i.id, _i.state, _i.root_nonce)
         .join_from(tables.incident_keys, tables.incidents, k.incident_id == _i.id)
         .where(k.key == identity.fingerprint)
     ).first()
@@ -181,8 +186,10 @@ def identify(connection: Connection, incident_id: str, identity: Identity) -> st
         if other.state != State.RESOLVED and not told:
             _merge(connection, incident_id, other.id)
             return str(other.id)
-        if other.state != State.RESOLVED:
+        if other.state != State.RESOLVED and other.root_nonce is not None:
             return incident_id
+        if other.state != State.RESOLVED:
+            _merge(connection, other.id, incident_id)
         connection.execute(tables.incident_keys.delete().where(k.key == identity.fingerprint))
     if other is None or other.id != incident_id:
         connection.execute(
@@ -228,15 +235,37 @@ def store_collected(
     )
 
 
+def lives(connection: Connection, incident_id: str) -> bool:
+    """Whether it is an incident of its own that is not over."""
+    row = connection.execute(
+        select(_i.id).where(
+            _i.id == incident_id, _i.merged_into.is_(None), _i.state != State.RESOLVED
+        )
+    ).first()
+    return row is not None
+
+
+def collected_at(connection: Connection, incident_id: str) -> datetime | None:
+    """When its evidence was stored; None before."""
+    at: datetime | None = connection.execute(
+        select(_i.collected_at).where(_i.id == incident_id)
+    ).scalar()
+    return at
+
+
 def store_diagnosis(
-    connection: Connection, incident_id: str, diagnosis: Diagnosis, *, diagnosing: bool
-) -> None:
-    """A diagnosis, the model's or the playbooks'; `diagnosing`: a better one is still awaited."""
-    connection.execute(
+    connection: Connection, incident_id: str, diagnosis: Diagnosis, *, of: datetime | None
+) -> bool:
+    """The end of a diagnosis of the evidence that was stored at `of`.
+
+    False, and nothing is stored, when there is newer evidence: it cites what is gone.
+    """
+    stored = connection.execute(
         tables.incidents.update()
-        .where(_i.id == incident_id)
-        .values(diagnosis=diagnosis_to_json(diagnosis), diagnosing=diagnosing)
+        .where(_i.id == incident_id, _i.collected_at == of, _i.state != State.RESOLVED)
+        .values(diagnosis=diagnosis_to_json(diagnosis), diagnosing=False)
     )
+    return stored.rowcount == 1
 
 
 def set_state(
@@ -290,12 +319,25 @@ def root_of(connection: Connection, incident_id: str) -> Root | None:
     return Root(row.root_nonce, row.root_channel, row.root_ts, row.root_intended_at)
 
 
-def intend_root(connection: Connection, incident_id: str, nonce: str, *, now: datetime) -> None:
-    """Write down that a root message is about to be posted, before it is."""
+def intend_root(connection: Connection, incident_id: str, nonce: str, *, now: datetime) -> bool:
+    """Write down that a root message is about to be posted, before it is.
+
+    False, and nothing may be posted, when the incident was merged into another one meanwhile.
+    """
+    intended = connection.execute(
+        tables.incidents.update()
+        .where(_i.id == incident_id, _i.merged_into.is_(None))
+        .values(root_nonce=nonce, root_channel=None, root_ts=None, root_intended_at=now)
+    )
+    return intended.rowcount == 1
+
+
+def root_posted(connection: Connection, incident_id: str, posted: Posted) -> None:
+    """Write down where the root message stands."""
     connection.execute(
         tables.incidents.update()
         .where(_i.id == incident_id)
-        .values(root_nonce=nonce, root_channel=None, root_ts=None, root_intended_at=now)
+        .values(root_channel=posted.channel, root_ts=posted.ts)
     )
 
 
@@ -310,11 +352,7 @@ def told(connection: Connection, incident_id: str, notice: Notice, *, root: bool
         )
     )
     if root:
-        connection.execute(
-            tables.incidents.update()
-            .where(_i.id == incident_id)
-            .values(root_channel=notice.channel, root_ts=notice.ts)
-        )
+        root_posted(connection, incident_id, Posted(notice.channel, notice.ts))
 
 
 def answer(connection: Connection, key: str, *, after: datetime) -> Diagnosis | None:
@@ -354,7 +392,9 @@ def counts(connection: Connection) -> dict[str, int]:
 def _merge(connection: Connection, young: str, old: str) -> None:
     """`young` turns out to be `old`: its findings, keys and count move, its id becomes an alias."""
     mine = connection.execute(
-        select(_f.id, _f.content_key, _f.times, _f.last_seen).where(_f.incident_id == young)
+        select(_f.id, _f.content_key, _f.times, _f.last_seen, _f.gone_at).where(
+            _f.incident_id == young
+        )
     ).all()
     for row in mine:
         twin = connection.execute(
@@ -368,18 +408,30 @@ def _merge(connection: Connection, young: str, old: str) -> None:
             connection.execute(
                 tables.findings.update()
                 .where(_f.id == twin)
-                .values(times=_f.times + row.times, last_seen=row.last_seen)
+                .values(
+                    times=_f.times + row.times,
+                    last_seen=func.max(_f.last_seen, row.last_seen),
+                    gone_at=row.gone_at,
+                )
             )
             connection.execute(tables.findings.delete().where(_f.id == row.id))
     keys = tables.incident_keys
     connection.execute(keys.update().where(keys.c.incident_id == young).values(incident_id=old))
     lost = connection.execute(
-        select(_i.occurrences, _i.first_seen, _i.last_seen, _i.gone_at).where(_i.id == young)
+        select(_i.occurrences, _i.first_seen, _i.last_seen).where(_i.id == young)
     ).one()
     connection.execute(
         tables.incidents.update()
         .where(_i.id == old)
-        .values(occurrences=_i.occurrences + lost.occurrences, gone_at=lost.gone_at)
+        .values(
+            occurrences=_i.occurrences + lost.occurrences,
+            # It is gone when all that showed it is.
+            gone_at=select(
+                case((func.count(_f.gone_at) == func.count(), func.max(_f.gone_at)), else_=None)
+            )
+            .where(_f.incident_id == old)
+            .scalar_subquery(),
+        )
     )
     connection.execute(
         tables.incidents.update()
@@ -396,15 +448,16 @@ def _merge(connection: Connection, young: str, old: str) -> None:
 
 def _findings_by_incident(
     connection: Connection, incident_ids: Sequence[str]
-) -> Mapping[str, tuple[StoredFinding, ...]]:
-    found: dict[str, tuple[StoredFinding, ...]] = defaultdict(tuple)
+) -> Mapping[str, Sequence[StoredFinding]]:
+    found: dict[str, list[StoredFinding]] = defaultdict(list)
     rows = connection.execute(
-        select(_f.id, _f.incident_id, _f.data, _f.times)
+        select(_f.id, _f.incident_id, _f.data, _f.times, _f.last_seen)
         .where(_f.incident_id.in_(incident_ids))
         .order_by(_f.id)
     )
     for row in rows:
-        found[row.incident_id] += (StoredFinding(row.id, finding_from_json(row.data), row.times),)
+        finding = finding_from_json(row.data)
+        found[row.incident_id].append(StoredFinding(row.id, finding, row.times, row.last_seen))
     return found
 
 

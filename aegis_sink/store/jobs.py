@@ -99,7 +99,7 @@ def finish(connection: Connection, job: Job, *, now: datetime) -> None:
 def postpone(
     connection: Connection, job: Job, *, due_at: datetime, error: str | None = None
 ) -> None:
-    """Not done: due again at `due_at`. With `error` it counts as a failed attempt.
+    """Not done: due again at `due_at`. With `error` it counts as one more failure in a row.
 
     What was enqueued meanwhile keeps its own, earlier time.
     """
@@ -111,7 +111,7 @@ def postpone(
                 (jobs.c.generation == job.generation, literal(due_at, UtcTime())),
                 else_=jobs.c.due_at,
             ),
-            attempts=job.attempts + (error is not None),
+            attempts=0 if error is None else job.attempts + 1,
             lease_owner=None,
             leased_until=None,
             last_error=error,

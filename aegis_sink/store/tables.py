@@ -150,6 +150,7 @@ findings = Table(
     Column("times", Integer, nullable=False),
     Column("first_seen", UtcTime, nullable=False),
     Column("last_seen", UtcTime, nullable=False),
+    Column("gone_at", UtcTime),  # its Result was deleted and it was not seen since
     Index("uq_findings_incident_id_content_key", "incident_id", "content_key", unique=True),
     Index("ix_findings_kind_namespace_name", "kind", "namespace", "name"),
 )

@@ -1,0 +1,160 @@
+"""What arrives: which incident it is, how often it was seen, and when it is over."""
+
+from collections.abc import Callable
+
+import pytest
+
+from aegis_sink.model import Incident, State
+from aegis_sink.store import incidents, jobs
+from aegis_sink.store.accept import Accepted, Arrival, accept
+from aegis_sink.store.database import Database
+
+POD_A, POD_B = "Pod shop/api-6f9d7c5b48-x2lqk", "Pod shop/api-6f9d7c5b48-b7wkd"
+Arrive = Callable[..., Arrival]
+
+
+async def put(database: Database, *arrivals: Arrival) -> list[tuple[Accepted, ...]]:
+    return await database.write(lambda c: accept(c, arrivals))
+
+
+async def test_pods_of_one_deployment_are_one_incident(database: Database, arrive: Arrive) -> None:
+    [[a], [b]] = await put(database, arrive(POD_A), arrive(POD_B))
+    assert (a.created, b.created, b.incident_id) == (True, False, a.incident_id)
+    found = await database.read(lambda c: incidents.get(c, a.incident_id))
+    assert found is not None
+    assert [str(ref) for ref in found.objects] == [POD_A, POD_B]
+    assert found.occurrences == 2
+
+
+async def test_the_same_again_is_a_duplicate_that_counts(
+    database: Database, arrive: Arrive
+) -> None:
+    [[first]] = await put(database, arrive(POD_A))
+    [[again], [third]] = await put(database, arrive(POD_A, at=1), arrive(POD_A, at=2))
+    assert [first.duplicate, again.duplicate, third.duplicate] == [False, True, True]
+    found = await database.read(lambda c: incidents.get(c, first.incident_id))
+    assert found is not None
+    assert found.occurrences == 3
+
+
+async def test_a_body_that_shows_and_ends_a_problem_leaves_it_ended(
+    database: Database, arrive: Arrive
+) -> None:
+    [[shown], [ended]] = await put(database, arrive(POD_A), arrive(POD_A, at=1, gone=True))
+    assert ended.incident_id == shown.incident_id
+    at = await database.read(lambda c: incidents.gone_at(c, shown.incident_id))
+    assert at is not None
+    assert jobs.RESOLVE in await database.read(lambda c: jobs.pending(c, shown.incident_id))
+
+
+async def test_what_is_seen_again_after_its_end_is_not_gone(
+    database: Database, arrive: Arrive
+) -> None:
+    [[shown], _, _] = await put(
+        database, arrive(POD_A), arrive(POD_A, at=1, gone=True), arrive(POD_A, at=2)
+    )
+    assert await database.read(lambda c: incidents.gone_at(c, shown.incident_id)) is None
+
+
+async def test_an_incident_is_gone_only_when_the_last_of_its_objects_is(
+    database: Database, arrive: Arrive
+) -> None:
+    [[shown], _] = await put(database, arrive(POD_A), arrive(POD_B))
+    await put(database, arrive(POD_A, at=1, gone=True))
+    assert await database.read(lambda c: incidents.gone_at(c, shown.incident_id)) is None
+    await put(database, arrive(POD_B, at=2, gone=True))
+    assert await database.read(lambda c: incidents.gone_at(c, shown.incident_id)) is not None
+
+
+async def test_the_end_of_something_unknown_is_no_incident(
+    database: Database, arrive: Arrive
+) -> None:
+    [[ended]] = await put(database, arrive(POD_A, gone=True))
+    assert ended == Accepted("", created=False, duplicate=True)
+    assert await database.read(incidents.counts) == {}
+
+
+async def test_a_forced_body_makes_one_new_incident_for_all_its_pods(
+    database: Database, arrive: Arrive
+) -> None:
+    [[old]] = await put(database, arrive(POD_A))
+    [[a, b]] = await put(database, arrive(POD_A, POD_B, at=1, force=True))
+    assert a.incident_id == b.incident_id != old.incident_id
+    before = await database.read(lambda c: incidents.get(c, old.incident_id))
+    assert before is not None
+    assert (before.state, before.superseded_by) == (State.RESOLVED, a.incident_id)
+
+
+async def test_a_superseded_incident_is_never_opened_again(
+    database: Database, arrive: Arrive
+) -> None:
+    [[old]] = await put(database, arrive(POD_A))
+    identity = incidents.Identity(
+        (await _get(database, old)).subject,
+        "",
+        "it fails",
+        "final",
+        (await _get(database, old)).severity,
+        "t",
+    )
+    await database.write(lambda c: incidents.identify(c, old.incident_id, identity))
+    [[new]] = await put(database, arrive(POD_A, at=1, force=True))
+    # The final fingerprint leads to the new one too, not back to the superseded.
+    assert (
+        await database.write(lambda c: incidents.identify(c, new.incident_id, identity))
+        == new.incident_id
+    )
+    [[again]] = await put(database, arrive(POD_A, at=2))
+    assert again.incident_id == new.incident_id
+    assert (await _get(database, old)).state is State.RESOLVED
+
+
+async def test_a_resolved_problem_that_comes_back_is_opened_again(
+    database: Database, arrive: Arrive
+) -> None:
+    [[one]] = await put(database, arrive(POD_A))
+    at = arrive(POD_A).received_at
+    await database.write(
+        lambda c: incidents.set_state(c, one.incident_id, State.RESOLVED, at=at, what="resolved")
+    )
+    [[again]] = await put(database, arrive(POD_A, at=3))
+    assert (again.incident_id, again.created, again.duplicate) == (one.incident_id, False, False)
+    found = await _get(database, one)
+    assert (found.state, found.resolved_at) == (State.OPEN, None)
+
+
+@pytest.mark.parametrize("told", ["neither", "young", "old"])
+async def test_two_that_turn_out_to_be_one_become_one_under_the_id_people_know(
+    told: str, database: Database, arrive: Arrive
+) -> None:
+    [[old], [young], _] = await put(
+        database,
+        arrive("Pod shop/api-x"),
+        arrive("Pod shop/other-y", at=1),
+        arrive("Pod shop/other-y", at=2),
+    )
+    now = arrive(POD_A).received_at
+    if told != "neither":
+        known = old if told == "old" else young
+        assert await database.write(
+            lambda c: incidents.intend_root(c, known.incident_id, "nonce", now=now)
+        )
+    seen = await _get(database, old)
+    identity = incidents.Identity(seen.subject, "", "it fails", "final", seen.severity, "t")
+    await database.write(lambda c: incidents.identify(c, old.incident_id, identity))
+    living = await database.write(lambda c: incidents.identify(c, young.incident_id, identity))
+    assert living == (young.incident_id if told == "young" else old.incident_id)
+    gone = old.incident_id if told == "young" else young.incident_id
+    one = await database.read(lambda c: incidents.get(c, gone))
+    assert one is not None
+    assert (one.id, one.occurrences, len(one.objects)) == (living, 3, 2)
+    # Whoever was about to tell the other one must not.
+    assert not await database.write(lambda c: incidents.intend_root(c, gone, "second", now=now))
+    [[again]] = await put(database, arrive("Pod shop/other-y", at=5))
+    assert again.incident_id == living
+
+
+async def _get(database: Database, one: Accepted) -> Incident:
+    found = await database.read(lambda c: incidents.get(c, one.incident_id))
+    assert found is not None
+    return found
