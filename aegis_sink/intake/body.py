@@ -51,7 +51,6 @@ def header(scope: Scope, name: bytes) -> bytes:
 
 
 async def _first(receive: Receive, seconds: float) -> Any:
-    # Nearly always the body is here already; a timer would cost more than reading it.
     try:
         async with asyncio.timeout(seconds):
             return await receive()
