@@ -41,6 +41,7 @@ class Served:
     service: Service
     session: aiohttp.ClientSession
     told: list[str]
+    connections: list[asyncio.StreamWriter]
 
     async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         """One request, redirects not followed. Underscores in header names become dashes."""
@@ -63,9 +64,11 @@ class Served:
         return await self.ask("GET", path, **headers)
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A bare connection, for what no client library does."""
+        """A bare connection, for what no client library does; closed at the end."""
         host, port = self.url.removeprefix("http://").split(":")
-        return await asyncio.open_connection(host, int(port))
+        reader, writer = await asyncio.open_connection(host, int(port))
+        self.connections.append(writer)
+        return reader, writer
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -98,13 +101,16 @@ def serve(tmp_path: Path) -> Serve:
         service = await build(load(environment).settings, write=told.append)
         server = Server(service, limits)
         serving = await server.start(listener)
-        async with aiohttp.ClientSession() as session:
-            try:
-                yield Served(address(listener), service, session, told)
-            finally:
-                server.should_exit = True
-        await serving
-        listener.close()
+        connections: list[asyncio.StreamWriter] = []
+        try:
+            async with aiohttp.ClientSession() as session:
+                yield Served(address(listener), service, session, told, connections)
+        finally:
+            for writer in connections:
+                writer.transport.abort()
+            server.should_exit = True
+            await serving
+            listener.close()
 
     return start
 

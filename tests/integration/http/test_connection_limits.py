@@ -1,0 +1,210 @@
+"""Clients that hold things up are cut off, and the operator's one connection still gets through."""
+
+import asyncio
+import json
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from aegis_sink.intake import body
+from aegis_sink.intake.connection import Limits
+
+BODY = json.dumps(
+    {
+        "text": ">*[k8sgpt] K8sGPT analysis of the Pod shop/api-0*",
+        "attachments": [{"type": "mrkdwn", "text": "", "color": "danger", "title": "Report"}],
+    }
+).encode()
+WHOLE = b"POST /webhook HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%s" % (len(BODY), BODY)
+
+
+async def until_closed(reader: asyncio.StreamReader) -> bytes:
+    """Everything until the server closes; fails when it does not within seconds."""
+    seen = b""
+    async with asyncio.timeout(10):
+        with suppress(ConnectionResetError):
+            while chunk := await reader.read(65536):
+                seen += chunk
+    return seen
+
+
+async def cuts(served: Any) -> dict[str, float]:
+    """Connections cut so far, by reason."""
+    lines = (await served.get("/metrics")).body.decode().splitlines()
+    prefix = 'aegis_sink_connections_cut_total{reason="'
+    return {
+        line.removeprefix(prefix).split('"')[0]: float(line.split()[-1])
+        for line in lines
+        if line.startswith(prefix)
+    }
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"",
+        b"\r\n",
+        b"POST /web",
+        b"POST /webhook HTTP/1.1\r\nhost: x\r\n",
+        b"POST /webhook HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{",
+        b"POST /v1/incidents/x/ack HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{",
+        b"POST /webhook HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n5\r\nab",
+        WHOLE + b"POST /webhook HTTP/1.1\r\n",
+    ],
+)
+async def test_a_request_that_does_not_arrive_is_cut_off(serve: Any, start: bytes) -> None:
+    async with serve(Limits(request_seconds=0.3)) as served:
+        reader, writer = await served.connect()
+        writer.write(start)
+        await until_closed(reader)
+        assert (await cuts(served))["slow_request"] == 1
+
+
+async def test_empty_lines_after_a_request_keep_no_connection(serve: Any) -> None:
+    async with serve(Limits(request_seconds=0.3)) as served:
+        reader, writer = await served.connect()
+        writer.write(WHOLE)
+        await reader.readuntil(b"}")
+        writer.write(b"\r\n")
+        await until_closed(reader)
+        assert (await cuts(served))["slow_request"] == 1
+
+
+async def test_dripping_bytes_buys_no_time(serve: Any) -> None:
+    async with serve(Limits(request_seconds=0.5)) as served:
+        reader, writer = await served.connect()
+        writer.write(b"POST /webhook HTTP/1.1\r\nhost: x\r\nx: ")
+
+        async def drip() -> None:
+            while True:
+                writer.write(b"x")
+                await asyncio.sleep(0.05)
+
+        dripping = asyncio.create_task(drip())
+        await until_closed(reader)
+        dripping.cancel()
+        assert (await cuts(served))["slow_request"] == 1
+
+
+async def test_a_slow_body_hears_why_before_it_is_cut_off(
+    serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(body.read_body, "__kwdefaults__", {"seconds": 0.2})
+    async with serve() as served:
+        for path in ("/webhook", "/v1/findings"):
+            reader, writer = await served.connect()
+            writer.write(f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{{".encode())
+            answer = await until_closed(reader)
+            assert answer.startswith(b"HTTP/1.1 408 ")
+            assert b"in time" in answer
+
+
+async def test_a_head_without_end_is_431(serve: Any) -> None:
+    async with serve(Limits(head_bytes=4096)) as served:
+        reader, writer = await served.connect()
+        writer.write(b"GET /healthz HTTP/1.1\r\nx: ")
+        for _ in range(5):
+            writer.write(b"x" * 1024)
+        assert b" 431 " in (await until_closed(reader)).splitlines()[0]
+        assert (await cuts(served))["head_too_large"] == 1
+
+
+async def test_who_does_not_read_the_answers_is_cut_off(serve: Any) -> None:
+    async with serve(Limits(reader_seconds=0.3)) as served:
+        _, writer = await served.connect()
+        for _ in range(2000):
+            writer.write(b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n")
+        async with asyncio.timeout(20):
+            while "slow_reader" not in await cuts(served):
+                await asyncio.sleep(0.05)
+
+
+async def test_a_request_behind_one_that_is_being_answered_is_not_late(serve: Any) -> None:
+    async with serve(Limits(request_seconds=0.2), group_wait="1s") as served:
+        made = await served.post("/v1/findings", _result())
+        waiting = f"/v1/findings?wait=1 HTTP/1.1\r\nhost: x\r\ncontent-length: {len(_result())}"
+        reader, writer = await served.connect()
+        writer.write(f"POST {waiting}\r\n\r\n".encode() + _result() + WHOLE[:40])
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        assert made.status == 200
+
+
+def _result() -> bytes:
+    return b'{"spec": {"kind": "Pod", "name": "shop/api-0", "error": [{"text": "broken"}]}}'
+
+
+async def test_the_operator_gets_through_though_others_hold_all_connections(serve: Any) -> None:
+    async with serve(Limits(connections=50)) as served:
+        for number in range(120):
+            _, writer = await served.connect()
+            # Some say nothing, some half a request: none is finished.
+            writer.write(b"" if number % 2 else b"POST /webhook HTTP/1.1\r\nhost: x\r\n")
+        for _ in range(5):
+            answer = await served.post("/webhook", BODY)
+            assert answer.status == 200
+        assert (await cuts(served))["no_room"] >= 70
+
+
+async def test_a_connection_in_use_stays_when_idle_ones_go(serve: Any) -> None:
+    async with serve(Limits(connections=10)) as served:
+        reader, writer = await served.connect()  # the operator's, opened first
+        for _ in range(40):
+            writer.write(WHOLE)
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+            await reader.readuntil(b"}")
+            await served.connect()
+
+
+async def test_expect_100_continue_is_answered_before_the_body(served: Any) -> None:
+    reader, writer = await served.connect()
+    head, _, rest = WHOLE.partition(b"\r\n\r\n")
+    writer.write(head + b"\r\nexpect: 100-continue\r\n\r\n")
+    assert await reader.readline() == b"HTTP/1.1 100 Continue\r\n"
+    writer.write(rest)
+    await reader.readline()
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_expect_100_continue_without_a_token_is_refused_at_once(serve: Any) -> None:
+    async with serve(webhook_token="t" * 20) as served:
+        reader, writer = await served.connect()
+        head = WHOLE.partition(b"\r\n\r\n")[0]
+        writer.write(head + b"\r\nexpect: 100-continue\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 401 ")
+
+
+async def test_a_client_that_hangs_up_leaves_nothing_behind(
+    served: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    for length in (10, len(WHOLE) - 1):
+        _, writer = await served.connect()
+        writer.write(WHOLE[:length])
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+    async with asyncio.timeout(5):
+        while b'outcome="client_gone"' not in (await served.get("/metrics")).body:
+            await asyncio.sleep(0.01)
+    assert (await served.get("/v1/incidents")).json["incidents"] == []
+    assert (await served.get("/v1/quarantine")).json["count"] == 0
+    assert "Traceback" not in caplog.text
+
+
+async def test_what_was_sent_whole_is_kept_though_the_client_hangs_up(served: Any) -> None:
+    _, writer = await served.connect()
+    writer.write(WHOLE)
+    await writer.drain()
+    writer.close()
+    async with asyncio.timeout(5):
+        while not (await served.get("/v1/incidents")).json["incidents"]:
+            await asyncio.sleep(0.01)
+
+
+async def test_nonsense_is_400_and_the_log_does_not_quote_it(
+    served: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader, writer = await served.connect()
+    writer.write(b"POST /webhook/planted-token HTTP/9.9\r\n\r\n")
+    assert b" 400 " in (await until_closed(reader)).splitlines()[0]
+    assert "planted" not in caplog.text
