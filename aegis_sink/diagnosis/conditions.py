@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 from aegis_sink.diagnosis.quantities import parse_quantity
@@ -117,6 +118,7 @@ def holds(condition: Condition, view: View) -> Held:
             return Held(not held.truth, held.cites)
 
 
+@lru_cache(maxsize=4096)
 def topics_of(condition: Condition) -> frozenset[str]:
     """The topics a condition asks, to know which things it has to be tried on one by one."""
     return frozenset(name.partition(".")[0] for name in fields_of(condition) if "." in name)
