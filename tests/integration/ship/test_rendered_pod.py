@@ -4,11 +4,8 @@ import asyncio
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +13,7 @@ import aiohttp
 import pytest
 
 from tests.integration.ship.conftest import ROOT, Render, of
+from tests.program import BIN, free_port, process, until_ready
 
 SECRETS = {
     ("aegis-sink", "webhook-token"): "a-webhook-token",
@@ -23,7 +21,6 @@ SECRETS = {
 }
 LOGIN = {"authorization": aiohttp.encode_basic_auth("aegis", "a-webhook-token")}
 """What Go sends for the URL that the notes print."""
-BIN = Path(sys.executable).parent
 BODY = ROOT / "tests/fixtures/k8sgpt/payloads/13-mattermost-ai-disabled-multi-error.json"
 
 
@@ -41,45 +38,6 @@ def last(word: str) -> str:
 
 def files_in(folder: Path) -> set[str]:
     return {path.name for path in folder.rglob("*") if path.is_file()}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@asynccontextmanager
-async def process(
-    command: list[str], environment: dict[str, str], directory: Path
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    """The command in an otherwise empty environment; stopped like a pod, by SIGTERM."""
-    running = await asyncio.create_subprocess_exec(
-        *command,
-        env={"PATH": f"{BIN}:/usr/bin:/bin", "HOME": "/", **environment},
-        cwd=directory,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        yield running
-    finally:
-        if running.returncode is None:
-            running.terminate()
-            await asyncio.wait_for(running.communicate(), 20)
-
-
-async def until_ready(running: asyncio.subprocess.Process, url: str) -> None:
-    async with aiohttp.ClientSession() as session, asyncio.timeout(60):
-        while running.returncode is None:
-            try:
-                async with session.get(url) as answer:
-                    assert answer.status == 200
-                    return
-            except aiohttp.ClientConnectionError:
-                await asyncio.sleep(0.05)
-    assert running.stderr
-    pytest.fail((await running.stderr.read()).decode())
 
 
 def as_environment(container: dict[str, Any], data: Path, port: int) -> dict[str, str]:
