@@ -304,9 +304,10 @@ def _components() -> Json:
     }
     return {
         **{
+            # Their own addresses would make each a document of its own, with paths of its own.
             f"dialect_{name}": {
-                "$ref": f"/schemas/{name}.json",
-                "description": schema["description"],
+                **{key: part for key, part in schema.items() if key not in ("$schema", "$id")},
+                "externalDocs": {"url": f"/schemas/{name}.json"},
             }
             for name, schema in schemas().items()
         },
