@@ -1,8 +1,13 @@
 """Bodies for all tiers: what a K8sGPT operator really posts, and what people have at hand."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
+
+# Before Python 3.14 whoever asks for a loop where none was ever set gets a new one, and pytest-asyncio
+# asks before its first test: nobody would close it.
+asyncio.set_event_loop(None)
 
 FIXTURES = Path(__file__).parent / "fixtures" / "k8sgpt"
 

@@ -145,6 +145,7 @@ class Telling:
     ) -> None:
         notice = what_is_told(incident, reason, at=self.clock(), posted=posted)
         await self.database.write(lambda c: incidents.told(c, incident.id, notice, root=root))
+        log.info("incident %s told (%s): %s", incident.id, reason, incident.title)
 
     def _again(self, job: Job, error: NotifyUnavailable | OutcomeUnknown) -> Later:
         log.warning("incident %s is not told yet: %s", job.incident_id, error)
