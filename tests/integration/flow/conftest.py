@@ -1,0 +1,319 @@
+"""The flow as it runs, on a real SQLite file, with a clock of the test's own.
+
+Cluster, model and messages are small stand-ins that can be away; everything between is real.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+
+from aegis_sink.cluster.errors import ClusterUnavailable
+from aegis_sink.diagnosis.circuit import Circuit
+from aegis_sink.diagnosis.diagnoser import Diagnoser
+from aegis_sink.diagnosis.errors import ModelUnavailable
+from aegis_sink.diagnosis.model import Ask, LLMOptions, Reply
+from aegis_sink.dialects.table import Recognised
+from aegis_sink.flow.door import Door
+from aegis_sink.flow.stages import Investigation
+from aegis_sink.flow.telling import Telling
+from aegis_sink.flow.worker import Stage, Worker
+from aegis_sink.intake.receipt import Receipt
+from aegis_sink.model import (
+    Collected,
+    Evidence,
+    Finding,
+    Incident,
+    NoticeReason,
+    ObjectRef,
+    OwnerChain,
+    Posted,
+)
+from aegis_sink.notify.errors import NotifyUnavailable, OutcomeUnknown
+from aegis_sink.store import incidents, jobs, tables
+from aegis_sink.store.database import Connection, Database, open_engine
+from aegis_sink.store.schema import migrate
+from aegis_sink.triage.tell import TellRules
+from tests.fakes.diagnosis_cases import answer_text, builtin
+
+START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+GROUP_WAIT = timedelta(seconds=10)
+HOLD = timedelta(seconds=90)
+PATIENCE_SECONDS = 20
+
+
+@dataclass
+class Cluster:
+    """Answers like the real one: `collect` never raises, the others do when the cluster is away."""
+
+    away: bool = False
+    errors: dict[ObjectRef, tuple[str, ...]] = field(default_factory=dict)
+    above: dict[ObjectRef, ObjectRef] = field(default_factory=dict)
+    asked: list[ObjectRef] = field(default_factory=list)
+    evidence: str = "container api: CrashLoopBackOff"
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def complete(self, finding: Finding) -> Finding:
+        self._answers()
+        self.asked.append(finding.object)
+        return replace(finding, errors=self.errors.get(finding.object, finding.errors))
+
+    async def owners(
+        self, finding: Finding, from_name: Callable[[ObjectRef], OwnerChain]
+    ) -> OwnerChain:
+        self._answers()
+        owner = self.above.get(finding.object)
+        return OwnerChain((finding.object, owner), "owner") if owner else from_name(finding.object)
+
+    async def collect(self, finding: Finding, owners: OwnerChain) -> Collected:
+        await self.gate.wait()
+        if self.away:
+            return Collected(missing=("the API server did not answer",), owners=owners)
+        seen = Evidence("E1", "state of container api", self.evidence, START)
+        return Collected(evidence=(seen,), owners=owners)
+
+    async def status(self) -> str:
+        return "a stand-in"
+
+    async def close(self) -> None:
+        pass
+
+    def _answers(self) -> None:
+        if self.away:
+            raise ClusterUnavailable("the API server did not answer")
+
+
+@dataclass
+class Model:
+    """A model that says the same each time, or is away."""
+
+    away: bool = False
+    asked: int = 0
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    name: str = "stand-in"
+
+    async def answer(self, ask: Ask) -> Reply:
+        self.asked += 1
+        self.arrived.set()
+        await self.gate.wait()
+        if self.away:
+            raise ModelUnavailable("connection refused")
+        return Reply(text=answer_text(explanation="It fails."), prompt_tokens=0, answer_tokens=9)
+
+    async def warm_up(self) -> None:
+        pass
+
+    async def status(self) -> str:
+        return "a stand-in"
+
+    async def close(self) -> None:
+        pass
+
+
+@dataclass
+class Channel:
+    """A place for messages. `roots` is nonce → the incident as it reads now."""
+
+    can_edit: bool = True
+    away: bool = False
+    lose_answer: bool = False
+    reply_away: int = 0
+    roots: dict[str, Incident] = field(default_factory=dict)
+    replies: list[NoticeReason] = field(default_factory=list)
+    before_post: Callable[[], None] = lambda: None
+    name: str = "stand-in"
+
+    async def post(self, incident: Incident, reason: NoticeReason, *, nonce: str) -> Posted:
+        self._answers()
+        assert nonce not in self.roots
+        self.roots[nonce] = incident
+        if self.lose_answer:
+            self.lose_answer = False
+            raise OutcomeUnknown("no answer")
+        return Posted("ops", nonce if self.can_edit else "")
+
+    async def edit(self, incident: Incident, reason: NoticeReason, posted: Posted) -> None:
+        self._answers()
+        self.roots[posted.ts] = incident
+
+    async def reply(self, incident: Incident, reason: NoticeReason, posted: Posted) -> None:
+        if self.reply_away:
+            self.reply_away -= 1
+            raise NotifyUnavailable("asked to wait", retry_after=1)
+        self.replies.append(reason)
+
+    async def find(self, nonce: str, *, since: datetime) -> Posted | None:
+        self._answers()
+        return Posted("ops", nonce) if nonce in self.roots else None
+
+    async def status(self) -> str:
+        return "a stand-in"
+
+    async def close(self) -> None:
+        pass
+
+    def _answers(self) -> None:
+        if self.away:
+            raise NotifyUnavailable("Slack cannot be reached")
+
+
+class Clock:
+    """The time, moved by the test alone."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@dataclass
+class Flow:
+    """The service's middle, and what is around it."""
+
+    file: Path
+    clock: Clock
+    cluster: Cluster
+    model: Model
+    channel: Channel
+    database: Database
+    door: Door
+    worker: Worker
+    ids: Callable[[], str]
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def start(self) -> None:
+        self.database.start()
+        await self.database.write(jobs.release_all)
+        await self.door.sorting.start()
+        self._tasks = [
+            asyncio.create_task(self.worker.run()),
+            asyncio.create_task(self.door.sorting.run()),
+        ]
+
+    async def stop(self) -> None:
+        await self.worker.stop(grace_seconds=0)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.database.close()
+
+    async def restart(self) -> None:
+        """Stop without grace and go on with the same file, as after a crash."""
+        await self.stop()
+        fresh = make_flow(self.file, self.clock, self.cluster, self.model, self.channel, self.ids)
+        self.database, self.door, self.worker = fresh.database, fresh.door, fresh.worker
+        await self.start()
+
+    async def post(self, finding: Finding, *, force: bool = False) -> Receipt:
+        """Through the door of people's bodies."""
+        return await self.door.accept(
+            b"{}", Recognised(finding.dialect, (finding,)), door="test", force=force
+        )
+
+    async def after(self, seconds: float) -> None:
+        """Let so much time pass and everything happen that is due by then."""
+        await self._settled()
+        self.clock.now += timedelta(seconds=seconds)
+        self.worker.wake()
+        await self._settled()
+
+    async def _settled(self) -> None:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while await self.database.read(self._busy):  # noqa: ASYNC110 — a store has no event
+                await asyncio.sleep(0.005)
+
+    def _busy(self, connection: Connection) -> bool:
+        due = jobs.next_due(connection, list(self.worker.stages), now=self.clock.now)
+        leased = select(func.count()).where(tables.jobs.c.leased_until.is_not(None))
+        running = connection.execute(leased).scalar_one()
+        return running > 0 or (due is not None and due <= self.clock.now)
+
+    async def incident(self, incident_id: str) -> Incident:
+        found = await self.database.read(lambda c: incidents.get(c, incident_id))
+        assert found is not None
+        return found
+
+    async def reasons(self, incident_id: str) -> list[str]:
+        return [str(n.reason) for n in (await self.incident(incident_id)).notices]
+
+
+def make_flow(
+    file: Path,
+    clock: Clock,
+    cluster: Cluster,
+    model: Model,
+    channel: Channel,
+    ids: Callable[[], str],
+) -> Flow:
+    database = Database(open_engine(f"sqlite:///{file}"))
+    options = LLMOptions()
+    # A circuit that never opens: what it does is proved where it lives.
+    circuit = Circuit(clock=iter(range(0, 10**9, 10**4)).__next__)
+    investigation = Investigation(
+        database=database,
+        cluster=cluster,  # type: ignore[arg-type]
+        playbooks=builtin(),
+        diagnoser=Diagnoser(model, options, circuit=circuit),
+        no_model_note="",
+        clock=clock,
+        jitter=lambda: 1.0,
+        redact=str,
+        group_wait=GROUP_WAIT,
+        resolve_hold=HOLD,
+        always_ask=True,
+    )
+    telling = Telling(
+        database=database,
+        notifier=channel,
+        rules=TellRules(group_wait=GROUP_WAIT, repeat_interval=timedelta(hours=4)),
+        clock=clock,
+        jitter=lambda: 1.0,
+        new_id=ids,
+        link=str,
+    )
+    door = Door(database, str, clock, ids, HOLD, lambda: worker.wake(), "east")
+    worker = Worker(
+        database=database,
+        stages={
+            jobs.COLLECT: Stage(investigation.collect, 4),
+            jobs.DIAGNOSE: Stage(investigation.diagnose, 1),
+            jobs.TELL: Stage(telling.tell, 4),
+            jobs.RESOLVE: Stage(investigation.resolve, 1),
+        },
+        clock=clock,
+        owner="test",
+        posts=lambda: door.sorting.posts,
+        observe=lambda stage, outcome, seconds: None,
+    )
+    return Flow(file, clock, cluster, model, channel, database, door, worker, ids)
+
+
+@pytest.fixture
+async def flow(tmp_path: Path) -> AsyncIterator[Flow]:
+    """A flow whose cluster and model answer at once."""
+    file = tmp_path / "flow.db"
+    engine = open_engine(f"sqlite:///{file}")
+    migrate(engine)
+    engine.dispose()
+    numbers = count(1)
+    cluster, model = Cluster(), Model()
+    cluster.gate.set()
+    model.gate.set()
+    flow = make_flow(file, Clock(), cluster, model, Channel(), lambda: f"id{next(numbers):014}")
+    await flow.start()
+    yield flow
+    await flow.stop()
+
+
+def finding(
+    name: str = "api-1", *errors: str, dialect: str = "result", gone: bool = False
+) -> Finding:
+    """What K8sGPT says of a pod; without errors as its slack sink says it."""
+    return Finding("east", ObjectRef("Pod", name, "shop"), dialect, errors=errors, gone=gone)

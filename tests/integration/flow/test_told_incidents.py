@@ -1,0 +1,248 @@
+"""From an accepted finding to a told incident, whatever is away meanwhile."""
+
+import asyncio
+import json
+from datetime import timedelta
+
+import pytest
+
+from aegis_sink.dialects.table import Recognised, read
+from aegis_sink.flow.stages import MOST_COMPLETIONS
+from aegis_sink.intake.receipt import Status
+from aegis_sink.model import ObjectRef, State
+from aegis_sink.store import incidents
+from tests.integration.flow.conftest import Flow, finding
+
+DEPLOYMENT = ObjectRef("Deployment", "api", "shop")
+CRASH = "the last termination reason is Error container=api pod=api-1"
+
+
+async def test_a_problem_is_told_after_the_group_wait_with_the_models_words(flow: Flow) -> None:
+    receipt = await flow.post(finding("api-1", CRASH))
+    await flow.after(9)
+    assert flow.channel.roots == {}
+    await flow.after(1)
+    [root] = flow.channel.roots.values()
+    assert root.id == receipt.id
+    assert root.diagnosis is not None
+    assert root.diagnosis.explanation == "It fails."
+    assert await flow.reasons(receipt.id) == ["first"]
+
+
+async def test_while_the_model_is_away_the_message_comes_in_time_and_says_so(flow: Flow) -> None:
+    flow.model.away = True
+    receipt = await flow.post(finding("api-1", CRASH))
+    await flow.after(10)
+    [root] = flow.channel.roots.values()
+    assert root.diagnosis is not None
+    assert root.diagnosis.model_note.startswith("the model did not answer")
+    assert root.evidence
+    flow.model.away = False
+    await flow.after(600)
+    [root] = flow.channel.roots.values()
+    assert root.diagnosis is not None
+    assert root.diagnosis.explanation == "It fails."
+    assert await flow.reasons(receipt.id) == ["first", "diagnosed"]
+
+
+async def test_a_model_that_thinks_for_long_holds_up_no_message(flow: Flow) -> None:
+    flow.model.gate.clear()
+    await flow.post(finding("api-1", CRASH))
+    await flow.model.arrived.wait()
+    flow.clock.now += timedelta(seconds=10)
+    flow.worker.wake()
+    async with asyncio.timeout(10):
+        while not flow.channel.roots:  # noqa: ASYNC110 — whatever is late is late in the store
+            await asyncio.sleep(0.01)
+    flow.model.gate.set()
+    await flow.after(0)
+
+
+async def test_while_slack_is_away_nothing_is_lost(flow: Flow) -> None:
+    flow.channel.away = True
+    receipt = await flow.post(finding("api-1", CRASH))
+    for _ in range(20):
+        await flow.after(300)
+    assert await flow.reasons(receipt.id) == []
+    flow.channel.away = False
+    await flow.after(300)
+    assert len(flow.channel.roots) == 1
+    assert await flow.reasons(receipt.id) == ["first"]
+
+
+async def test_a_message_whose_answer_was_lost_is_found_and_not_posted_again(flow: Flow) -> None:
+    flow.channel.lose_answer = True
+    receipt = await flow.post(finding("api-1", CRASH))
+    await flow.after(10)
+    await flow.after(60)
+    assert len(flow.channel.roots) == 1
+    assert await flow.reasons(receipt.id) == ["first"]
+
+
+async def test_a_thread_that_had_to_wait_is_written_later(flow: Flow) -> None:
+    flow.channel.reply_away = 3
+    receipt = await flow.post(finding("api-1", CRASH))
+    await flow.after(10)
+    for _ in range(5):
+        await flow.after(60)
+    assert len(flow.channel.roots) == 1
+    assert flow.channel.replies == ["first"]
+    assert await flow.reasons(receipt.id) == ["first"]
+
+
+async def test_while_the_cluster_is_away_it_is_told_with_what_lacks_and_read_later(
+    flow: Flow,
+) -> None:
+    flow.cluster.away = True
+    receipt = await flow.post(finding("api-1", CRASH))
+    await flow.after(10)
+    [root] = flow.channel.roots.values()
+    assert root.evidence == ()
+    assert root.missing == ("the API server did not answer",)
+    for _ in range(30):  # longer than any count of attempts
+        await flow.after(300)
+    flow.cluster.away = False
+    flow.cluster.above[finding().object] = DEPLOYMENT
+    await flow.after(300)
+    found = await flow.incident(receipt.id)
+    assert (found.subject, [e.id for e in found.evidence]) == (DEPLOYMENT, ["E1"])
+    assert len(flow.channel.roots) == 1
+
+
+async def test_a_finding_without_error_texts_gets_them_from_its_result(flow: Flow) -> None:
+    flow.cluster.errors[finding().object] = (CRASH,)
+    receipt = await flow.post(finding("api-1", dialect="slack"))
+    await flow.after(10)
+    assert (await flow.incident(receipt.id)).errors == (CRASH,)
+
+
+async def test_of_thousands_of_pods_only_some_results_are_asked_each_time(flow: Flow) -> None:
+    pods = [
+        finding(f"api-6f9d7c5b48-{n:05}".translate(LETTERS), dialect="slack") for n in range(2000)
+    ]
+    for pod in pods:
+        flow.cluster.errors[pod.object] = (CRASH,)
+    receipt = await flow.door.accept(b"{}", Recognised("slack", tuple(pods)), door="test")
+    await flow.after(10)
+    assert len(flow.cluster.asked) == MOST_COMPLETIONS
+    [root] = flow.channel.roots.values()
+    assert (len(root.objects), root.errors) == (2000, (CRASH,))
+    # A finding that was asked and is seen again is asked again, the others of those not.
+    flow.clock.now += timedelta(seconds=1)
+    await flow.post(pods[0])
+    await flow.after(10)
+    assert flow.cluster.asked[MOST_COMPLETIONS:].count(pods[0].object) == 1
+    assert len(flow.cluster.asked) == 2 * MOST_COMPLETIONS
+    assert (await flow.incident(receipt.id)).occurrences == 2001
+
+
+async def test_two_that_turn_out_to_be_one_problem_get_one_message(flow: Flow) -> None:
+    for name in ("api-x", "worker-y"):
+        flow.cluster.above[finding(name).object] = DEPLOYMENT
+    one, two = [await flow.post(finding(name, "it fails")) for name in ("api-x", "worker-y")]
+    assert one.id != two.id
+    await flow.after(10)
+    assert len(flow.channel.roots) == 1
+    found = await flow.incident(two.id)
+    assert found.id == (await flow.incident(one.id)).id
+    assert (found.occurrences, len(found.objects)) == (2, 2)
+
+
+async def test_the_same_evidence_is_asked_about_once_also_after_a_restart(flow: Flow) -> None:
+    receipt = await flow.post(finding("api-1", CRASH))
+    await flow.after(10)
+    assert flow.model.asked == 1
+    await flow.restart()
+    flow.clock.now += timedelta(minutes=1)
+    await flow.database.write(
+        lambda c: incidents.set_state(
+            c, receipt.id, State.RESOLVED, at=flow.clock.now, what="resolved"
+        )
+    )
+    await flow.post(finding("api-1", CRASH))
+    await flow.after(60)
+    assert (await flow.incident(receipt.id)).state is State.OPEN
+    assert flow.model.asked == 1
+    flow.cluster.evidence = "container api: OOMKilled"
+    await flow.post(finding("api-2", CRASH))
+    await flow.after(60)
+    assert flow.model.asked == 2
+
+
+async def test_an_answer_about_old_evidence_does_not_stand_beside_the_new(flow: Flow) -> None:
+    flow.model.gate.clear()
+    receipt = await flow.post(finding("api-1", CRASH))
+    await flow.model.arrived.wait()
+    flow.cluster.evidence = "container api: OOMKilled"
+    await flow.post(finding("api-2", CRASH))
+    async with asyncio.timeout(10):
+        while (await flow.incident(receipt.id)).evidence[0].text != flow.cluster.evidence:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    flow.model.gate.set()
+    await flow.after(10)
+    assert flow.model.asked == 2
+    assert await flow.reasons(receipt.id) == ["first"]
+
+
+async def test_the_end_is_told_once_after_the_hold(flow: Flow) -> None:
+    receipt = await flow.post(finding("api-1", CRASH))
+    await flow.after(10)
+    await flow.post(finding("api-1", gone=True))
+    await flow.after(89)
+    assert (await flow.incident(receipt.id)).state is State.OPEN
+    await flow.after(1)
+    await flow.post(finding("api-1", gone=True))
+    await flow.after(300)
+    assert (await flow.incident(receipt.id)).state is State.RESOLVED
+    assert await flow.reasons(receipt.id) == ["first", "resolved"]
+
+
+async def test_seen_again_within_the_hold_it_is_not_over(flow: Flow) -> None:
+    receipt = await flow.post(finding("api-1", CRASH))
+    await flow.after(10)
+    await flow.post(finding("api-1", gone=True))
+    await flow.after(60)
+    await flow.post(finding("api-1", CRASH))
+    await flow.after(600)
+    assert (await flow.incident(receipt.id)).state is State.OPEN
+    assert await flow.reasons(receipt.id) == ["first"]
+
+
+async def test_a_replayed_incident_ends_the_old_message_and_tells_nobody_twice(flow: Flow) -> None:
+    old = await flow.post(finding("api-1", CRASH))
+    await flow.after(10)
+    new = await flow.post(finding("api-1", CRASH), force=True)
+    await flow.after(10)
+    assert new.id != old.id
+    assert await flow.reasons(old.id) == ["first"]
+    assert await flow.reasons(new.id) == ["first"]
+    edited = next(root for root in flow.channel.roots.values() if root.id == old.id)
+    assert edited.superseded_by == new.id
+
+
+@pytest.mark.parametrize("edits", [True, False])
+async def test_a_burst_of_the_same_post_is_one_incident_and_every_post_counts(
+    edits: bool, flow: Flow
+) -> None:
+    flow.channel.can_edit = edits
+    title = ">*[main] K8sGPT analysis of the Pod shop/api-1*"
+    attachment = {"type": "mrkdwn", "text": "said anew each time", "title": "Report"}
+    raw = json.dumps({"text": title, "attachments": [attachment]}).encode()
+    again = raw.replace(b"said anew", b"in other words")
+    receipts = await asyncio.gather(
+        *(
+            flow.door.post(body, read(body, cluster="east"), door="webhook")
+            for body in (raw, again) * 40
+        )
+    )
+    assert {receipt.id for receipt in receipts} == {receipts[0].id}
+    assert sorted(r.status for r in receipts) == [Status.ACCEPTED] + [Status.DUPLICATE] * 79
+    await flow.door.sorting.settle()
+    await flow.after(10)
+    found = await flow.incident(receipts[0].id)
+    assert found.occurrences == 80
+    assert await flow.reasons(found.id) == ["first"]
+    assert len(flow.channel.roots) == 1
+
+
+LETTERS = str.maketrans("0123456789", "bcdfghjklm")
