@@ -1,6 +1,7 @@
 """What the chart renders, and what it refuses."""
 
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -252,3 +253,18 @@ def test_the_notes_print_the_sink_that_works(
         sink = yaml.safe_load(notes[notes.index("  sink:") :].partition("\n\n")[0])["sink"]
         file = yaml.safe_load((CHART.parents[1] / "k8sgpt" / "k8sgpt-cr.yaml").read_text())
         assert sink == file["spec"]["sink"]
+
+
+COMMAND = re.compile(r"^helm (?:install|upgrade) aegis-sink ((?:.*\\\n)*.*)", re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", ["k8sgpt/README.md", "helm/aegis-sink/README.md"])
+def test_every_helm_command_of_the_documents_renders(helm: Callable[..., str], page: str) -> None:
+    root = CHART.parents[1]
+    commands = COMMAND.findall((root / page).read_text())
+    assert commands
+    for command in commands:
+        words = shlex.split(command.replace("\\\n", " "))
+        given = [str(root / w) if w.startswith("helm/") else w for w in words]
+        rendered = helm("template", "aegis-sink", *(w for w in given if w != "--reuse-values"))
+        assert "kind: StatefulSet" in rendered
