@@ -3,9 +3,10 @@
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import select
 
-from aegis_sink.model import Incident, State
-from aegis_sink.store import incidents, jobs
+from aegis_sink.model import Collected, Diagnosis, Incident, State, Verdict
+from aegis_sink.store import incidents, jobs, tables
 from aegis_sink.store.accept import Accepted, Arrival, accept
 from aegis_sink.store.database import Database
 
@@ -99,7 +100,9 @@ async def test_a_superseded_incident_is_never_opened_again(
     )
     await database.write(lambda c: incidents.identify(c, old.incident_id, identity))
     [[new]] = await put(database, arrive(POD_A, at=1, force=True))
-    # The final fingerprint leads to the new one too, not back to the superseded.
+    keys = tables.incident_keys.c
+    left = select(keys.key).where(keys.incident_id == old.incident_id)
+    assert await database.read(lambda c: c.execute(left).all()) == []
     assert (
         await database.write(lambda c: incidents.identify(c, new.incident_id, identity))
         == new.incident_id
@@ -158,3 +161,20 @@ async def _get(database: Database, one: Accepted) -> Incident:
     found = await database.read(lambda c: incidents.get(c, one.incident_id))
     assert found is not None
     return found
+
+
+async def test_a_diagnosis_of_evidence_that_was_replaced_is_not_stored(
+    database: Database, arrive: Arrive
+) -> None:
+    [[one]] = await put(database, arrive(POD_A))
+    now = arrive(POD_A).received_at
+    diagnosis = Diagnosis(Verdict.LIKELY, "why", 0.5)
+    store = incidents.store_collected
+    await database.write(
+        lambda c: store(c, one.incident_id, Collected(), diagnosis, now=now, diagnosing=True)
+    )
+    end = incidents.store_diagnosis
+    assert not await database.write(lambda c: end(c, one.incident_id, diagnosis, of=None))
+    assert (await _get(database, one)).diagnosing
+    assert await database.write(lambda c: end(c, one.incident_id, diagnosis, of=now))
+    assert not (await _get(database, one)).diagnosing
