@@ -12,7 +12,7 @@ RUN pip install --require-hashes --only-binary :all: -r requirements/build.txt \
  && python -m venv --without-pip /opt/aegis-sink \
  && pip --python /opt/aegis-sink/bin/python install --require-hashes --only-binary :all: \
       -r requirements/runtime.txt
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY aegis_sink aegis_sink
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
  && pip --python /opt/aegis-sink/bin/python install --no-deps --no-index dist/*.whl \
