@@ -17,7 +17,10 @@ GRAMMAR = ">*[CR] K8sGPT analysis of the KIND NAME*"
 TITLE_LIMIT = 2048
 
 _CR = re.compile(r"\[([A-Za-z0-9](?:[-A-Za-z0-9._]{0,251}[A-Za-z0-9])?)\]")
-_NAME = re.compile(r"/?[A-Za-z0-9][-A-Za-z0-9._:/]{0,510}")
+_NAME = re.compile(r"/?[a-z0-9][-a-z0-9./]{0,510}")
+_ODD_NAME = re.compile(
+    r"/?[A-Za-z0-9][-A-Za-z0-9._:/]{0,510}"
+)  # no stored Result has one; a person may
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +80,13 @@ def _kind_and_name(rest: str) -> tuple[str, str] | None:
         # A fork writes them into the title: the one word that is namespace/name says where.
         words = line.split(" ")
         places = [n for n, word in enumerate(words) if n and "/" in word and _is_name(word)]
-        if len(places) != 1:
+        if len(places) == 1:
+            kind, name = " ".join(words[: places[0]]), words[places[0]]
+        elif places or not _is_name(name, _ODD_NAME):
             return None
-        kind, name = " ".join(words[: places[0]]), words[places[0]]
     kind = clean(kind, NAME_LIMIT).strip()
     return (kind, name) if kind else None
 
 
-def _is_name(word: str) -> bool:
-    return _NAME.fullmatch(word) is not None and not word.endswith("/") and "//" not in word
+def _is_name(word: str, form: re.Pattern[str] = _NAME) -> bool:
+    return form.fullmatch(word) is not None and not word.endswith("/") and "//" not in word
