@@ -4,6 +4,7 @@ import asyncio
 import json
 import secrets
 import subprocess
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -192,6 +193,31 @@ def test_a_list_of_namespaces_ends_at_their_borders(
     assert kubectl("auth", "can-i", "get", "nodes", who).strip() == "yes"
     with pytest.raises(AssertionError):
         kubectl("auth", "can-i", "list", "pods", who, "-n", "kube-system")
+
+
+def test_the_commands_of_the_notes_make_the_secret_that_k8sgpt_posts_with(
+    helm: Run, kubectl: Run, programs: Binaries, apiserver: ControlPlane, namespace: str
+) -> None:
+    kubectl("create", "secret", "generic", "aegis-sink", "--from-literal=webhook-token=right",
+            "-n", namespace)  # fmt: skip
+    where = f"--set=k8sgpt.namespace={namespace}"
+    helm("install", "aegis-sink", str(CHART), "-n", namespace, where)
+    notes = helm("get", "notes", "aegis-sink", "-n", namespace)
+    commands = notes[notes.index("  TOKEN=") : notes.index("Then this in the spec")]
+    subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", commands],
+        env={
+            "KUBECONFIG": str(apiserver.kubeconfig),
+            "HOME": str(apiserver.directory),
+            "PATH": f"{programs.kubectl.parent}:/usr/bin:/bin",
+        },
+        check=True,
+        capture_output=True,
+    )
+    secret = json.loads(kubectl("get", "secret", "aegis-sink-url", "-n", namespace, "-o", "json"))
+    url = b64decode(secret["data"]["url"]).decode()
+    assert url == f"http://aegis:right@aegis-sink.{namespace}.svc:8080/webhook"
+    helm("uninstall", "aegis-sink", "-n", namespace)
 
 
 def test_uninstall_leaves_only_the_volume_claim(helm: Run, kubectl: Run, namespace: str) -> None:
