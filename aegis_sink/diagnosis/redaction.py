@@ -249,13 +249,15 @@ def _span(found: re.Match[str]) -> tuple[int, int]:
     if found["quoted"] is not None:
         return found.span("quoted")
     start, end = found.span("bare")
+    if MARK in found["bare"]:
+        return start, end  # a part was taken out before; the rest goes with it
     kept = len(found["bare"].rstrip(_TRAILING))
     return start, start + kept if kept else end
 
 
 def _worth_hiding(value: str, word: str) -> bool:
     """Words about a secret stay; behind a weak name ("token", "secret") so do short ones."""
-    if value.lower().rstrip(".,:;!") in _WORDS_ABOUT or MARK in value:
+    if value.lower().rstrip(".,:;!") in _WORDS_ABOUT or value.startswith(MARK):
         return False
     if word == "pwd" and value.startswith("/"):
         return False  # the working directory

@@ -24,6 +24,7 @@ SECRETS = [
     ("DB_PASSWORD=hunter2", "hunter2"),
     ("export API_TOKEN=abc123 def456", "def456"),
     ("connecting with DB_PASSWORD=hunter2 to db", "hunter2"),
+    ("DB_PASSWORD=hunter2 postgres://app:other@db:5432/shop", "hunter2"),
     ('{"name":"DB_PASSWORD","value":"correct horse"}', "correct horse"),
     ('{"value":"correct-horse","name":"DB_PASSWORD"}', "correct-horse"),
     ("- name: API_TOKEN\n  value: abcdef123456", "abcdef123456"),

@@ -1,0 +1,210 @@
+"""Completion, owners, status and the ways the API server can say no."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from aegis_sink.cluster.client import KubernetesCluster, NoCluster, connect
+from aegis_sink.cluster.errors import ClusterRefused, ClusterUnavailable
+from aegis_sink.cluster.shared import Shared
+from aegis_sink.model import Finding, ObjectRef, OwnerChain
+from tests.unit.cluster.fake_api import FakeApi, connected
+from tests.unit.cluster.objects import by_name, finding, owned_by, pod
+
+
+def result(kind: str, name: str, text: str) -> dict[str, object]:
+    return {
+        "kind": "Result",
+        "metadata": {
+            "name": name.replace("/", "").replace("-", ""),
+            "namespace": "k8sgpt",
+            "labels": {"k8sgpts.k8sgpt.ai/name": "sample"},
+        },
+        "spec": {"kind": kind, "name": name, "error": [{"text": text}], "details": "d"},
+    }
+
+
+def bodiless(kind: str, name: str) -> Finding:
+    return Finding("default", ObjectRef(kind, name, "shop"), "slack", k8sgpt="sample")
+
+
+async def test_a_finding_without_texts_gets_those_of_its_own_kinds_result(
+    api: FakeApi, cluster: KubernetesCluster
+) -> None:
+    api.put(result("Service", "shop/web", "no endpoints"), result("Ingress", "shop/web", "class"))
+    completed = await cluster.complete(bodiless("Ingress", "web"))
+    assert completed.errors == ("class",)
+    assert completed.completed
+    assert completed.result is not None
+
+
+async def test_a_finding_without_a_result_stays_as_it_is(
+    api: FakeApi, cluster: KubernetesCluster
+) -> None:
+    api.put(result("Service", "shop/web", "no endpoints"))
+    assert await cluster.complete(bodiless("Pod", "web")) == bodiless("Pod", "web")
+
+
+async def test_a_refused_completion_carries_the_rule(
+    api: FakeApi, cluster: KubernetesCluster
+) -> None:
+    api.refuse("results", 403)
+    with pytest.raises(ClusterRefused) as refused:
+        await cluster.complete(bodiless("Pod", "web"))
+    assert refused.value.rule == (
+        '{apiGroups: ["core.k8sgpt.ai"], resources: ["results"], verbs: ["list"]}'
+    )
+
+
+async def test_a_server_in_trouble_is_to_be_asked_later(
+    api: FakeApi, cluster: KubernetesCluster
+) -> None:
+    api.refuse("results", 500, "etcdserver: leader changed")
+    with pytest.raises(ClusterUnavailable, match="leader changed"):
+        await cluster.complete(bodiless("Pod", "web"))
+
+
+async def test_a_server_that_says_429_for_a_moment_is_asked_again(
+    api: FakeApi, cluster: KubernetesCluster
+) -> None:
+    api.put(result("Pod", "shop/web", "boom"))
+    told = 0
+
+    async def busy(request: web.Request) -> web.Response | None:
+        nonlocal told
+        told += 1
+        headers = {"Retry-After": "0"}
+        return web.json_response({}, status=429, headers=headers) if told < 3 else None
+
+    api.faults["/results"] = busy
+    assert (await cluster.complete(bodiless("Pod", "web"))).errors == ("boom",)
+
+
+async def test_an_unreachable_server_prevents_no_start_and_is_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
+) -> None:
+    config = tmp_path / "config"
+    config.write_text(
+        "apiVersion: v1\nkind: Config\ncurrent-context: t\n"
+        "contexts: [{name: t, context: {cluster: t, user: t}}]\n"
+        "users: [{name: t, user: {token: abc}}]\n"
+        f"clusters: [{{name: t, cluster: {{server: 'http://127.0.0.1:{unused_tcp_port}'}}}}]\n"
+    )
+    monkeypatch.setenv("KUBECONFIG", str(config))
+    cluster = await connect("auto", redact=str)
+    assert (await cluster.status()).startswith("unreachable: ")
+    with pytest.raises(ClusterUnavailable):
+        await cluster.owners(finding("Pod", "api-1"), by_name)
+    await cluster.close()
+
+
+async def test_a_broken_kubeconfig_prevents_no_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "config"
+    config.write_text("current-context: nowhere\n")
+    monkeypatch.setenv("KUBECONFIG", str(config))
+    cluster = await connect("auto", redact=str)
+    assert "cannot be used" in await cluster.status()
+    await cluster.close()
+
+
+async def test_without_a_cluster_nothing_is_read_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    cluster = await connect("auto", redact=str)
+    assert isinstance(cluster, NoCluster)
+    one = finding("Pod", "api-1")
+    owners = await cluster.owners(one, by_name)
+    assert owners.how == "its name (no cluster)"
+    collected = await cluster.collect(one, owners)
+    assert collected.evidence == ()
+    assert "KUBECONFIG" in collected.missing[0]
+    assert await cluster.status() == "off: no cluster configured"
+
+
+async def test_a_gone_pod_is_told_by_its_replica_set(
+    api: FakeApi, cluster: KubernetesCluster
+) -> None:
+    rs = {"name": "api-7c5ddbdf54", "namespace": "shop", **owned_by("Deployment", "api")}
+    api.put(
+        {"kind": "ReplicaSet", "metadata": rs},
+        {"kind": "Deployment", "metadata": {"name": "api", "namespace": "shop"}},
+    )
+
+    def told(ref: ObjectRef) -> OwnerChain:
+        replica_set = ObjectRef("ReplicaSet", "api-7c5ddbdf54", "shop")
+        return OwnerChain((ref, replica_set, ObjectRef("Deployment", "api", "shop")), "its name")
+
+    chain = await cluster.owners(finding("Pod", "api-7c5ddbdf54-x2b4z"), told)
+    assert chain.subject == ObjectRef("Deployment", "api", "shop")
+    assert chain.how == "its ReplicaSet (the pod is gone)"
+
+
+async def test_when_all_is_gone_the_name_is_the_last_resort(cluster: KubernetesCluster) -> None:
+    chain = await cluster.owners(finding("Pod", "api-1"), by_name)
+    assert chain.how == "its name (the pod is gone)"
+
+
+async def test_a_custom_owner_is_found_through_discovery(
+    api: FakeApi, cluster: KubernetesCluster
+) -> None:
+    api.discovery.append(
+        {
+            "metadata": {"name": "example.test"},
+            "versions": [
+                {
+                    "version": "v1",
+                    "resources": [
+                        {
+                            "resource": "widgets",
+                            "scope": "Namespaced",
+                            "responseKind": {"kind": "Widget"},
+                        }
+                    ],
+                }
+            ],
+        }
+    )
+    api.put(pod(metadata=owned_by("Widget", "w", "example.test/v1")))
+    api.objects["/apis/example.test/v1/widgets"] = [
+        {"metadata": {"name": "w", "namespace": "shop"}}
+    ]
+    chain = await cluster.owners(finding("Pod", "api-1"), by_name)
+    assert [r.kind for r in chain.chain] == ["Pod", "Widget"]
+
+
+async def test_an_unreadable_pod_is_told_by_its_name_with_the_rule(
+    api: FakeApi, cluster: KubernetesCluster
+) -> None:
+    api.refuse("pods", 403)
+    chain = await cluster.owners(finding("Pod", "api-1"), by_name)
+    assert 'resources: ["pods"]' in chain.how
+
+
+async def test_a_slow_server_is_given_up_after_the_seconds_of_a_request(api: FakeApi) -> None:
+    api.hang("pods")
+    cluster = connected(api, request_seconds=0.1)
+    with pytest.raises(ClusterUnavailable, match="did not answer"):
+        await cluster.owners(finding("Pod", "api-1"), by_name)
+    await cluster.close()
+
+
+async def test_a_fetch_goes_on_when_the_first_who_asked_gives_up() -> None:
+    shared: Shared[str, int] = Shared(10, clock=lambda: 0.0)
+    go = asyncio.Event()
+
+    async def fetch() -> int:
+        await go.wait()
+        return 7
+
+    first = asyncio.ensure_future(shared.get("k", fetch))
+    second = asyncio.ensure_future(shared.get("k", fetch))
+    await asyncio.sleep(0)
+    first.cancel()
+    go.set()
+    assert await second == 7
