@@ -86,14 +86,14 @@ class Visit:
         try:
             value = await read
         except ObjectGone:
-            self.waiting.pop(what)
+            self.waiting.pop(what, None)
             raise
         except ClusterError as error:
-            self.waiting.pop(what)
+            self.waiting.pop(what, None)
             self.lacks(str(error))
             return None
         # A cancelled read stays in `waiting`: the time ran out on it.
-        self.waiting.pop(what)
+        self.waiting.pop(what, None)
         return value
 
     async def get(self, ref: ObjectRef) -> Document | None:
