@@ -34,7 +34,7 @@ check: $(VENV)/dev.stamp
 
 ## Measure, as ratios to a bare reference in the same run; decides nothing.
 bench: $(VENV)/dev.stamp
-	$(BIN)/python tests/bench/run.py
+	$(BIN)/python -m tests.bench.run
 
 ## Write the locked requirements anew.
 lock: $(VENV)/dev.stamp
@@ -43,6 +43,8 @@ lock: $(VENV)/dev.stamp
 	$(BIN)/uv pip compile pyproject.toml --upgrade --group dev -c requirements/runtime.txt --universal \
 	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q \
 	  -o requirements/dev.txt
+	echo hatchling | $(BIN)/uv pip compile - --upgrade --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-annotate --no-header -q -o requirements/build.txt
 
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff format .

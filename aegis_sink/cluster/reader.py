@@ -4,7 +4,7 @@ Requests of one incident run in parallel, a few at a time. Lists come in pages.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
 from aegis_sink.cluster.connection import METADATA_ONLY, Body, Connection, Request
@@ -16,9 +16,6 @@ from aegis_sink.model import ObjectRef
 
 PARALLEL = 8
 PAGE = 250
-CACHED: Mapping[str, str] = {"resourceVersion": "0"}
-"""Served from the API server's cache, without a quorum read: good enough for evidence. A paged
-list must not ask for it: the server would then ignore the limit and answer with everything."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,8 @@ import json
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+from tests.bench import ack_bench
 
-import ack_bench
 
 RESULTS = Path("bench/results.json")
 

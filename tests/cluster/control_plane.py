@@ -78,8 +78,8 @@ def _build(cache: Path) -> Path:
         building.mkdir()
         for name, package in BINARIES.items():
             flags = ["-p", "2", "-trimpath", "-ldflags=-s -w", "-o", str(building / name)]
-            done = subprocess.run(  # noqa: S603 -- fixed arguments
-                ["nice", "go", "build", *flags, package],  # noqa: S607
+            done = subprocess.run(
+                ["nice", "go", "build", *flags, package],
                 cwd=MODULE,
                 env={**os.environ, "CGO_ENABLED": "0"},
                 capture_output=True,
@@ -213,7 +213,7 @@ clusters:
 
     def _start(self, name: str, *arguments: str) -> None:
         with (self.directory / f"{name}.log").open("ab") as log:
-            self.programs[name] = subprocess.Popen(  # noqa: S603 -- our own binaries
+            self.programs[name] = subprocess.Popen(
                 [str(binaries() / name), *arguments], stdout=log, stderr=log
             )
 

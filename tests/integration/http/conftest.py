@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -76,7 +77,7 @@ def playbooks_are_read_once() -> Iterator[None]:
     """Reading and checking all playbooks takes most of a service's start."""
     builtin = Playbooks.load()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("aegis_sink.service.Playbooks.load", lambda *folders: builtin)
+        patch.setattr("aegis_sink.service.Playbooks", SimpleNamespace(load=lambda *_: builtin))
         yield
 
 

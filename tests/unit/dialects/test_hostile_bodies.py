@@ -187,7 +187,27 @@ _json = st.recursive(
         st.lists(inner, max_size=4)
         | st.dictionaries(
             st.sampled_from(
-                ["text", "attachments", "type", "object", "spec", "kind", "name", "error", "details", "items", "results", "provider", "specversion", "data", "metadata", "labels", "ownerReferences", "parentObject", "Text"]
+                [
+                    "text",
+                    "attachments",
+                    "type",
+                    "object",
+                    "spec",
+                    "kind",
+                    "name",
+                    "error",
+                    "details",
+                    "items",
+                    "results",
+                    "provider",
+                    "specversion",
+                    "data",
+                    "metadata",
+                    "labels",
+                    "ownerReferences",
+                    "parentObject",
+                    "Text",
+                ]
             )
             | st.text(max_size=5),
             inner,
