@@ -6,7 +6,6 @@ from pathlib import Path
 
 from tests.bench import ack_bench
 
-
 RESULTS = Path("bench/results.json")
 
 
