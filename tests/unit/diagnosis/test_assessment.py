@@ -102,7 +102,7 @@ def test_a_crash_without_a_word_in_its_log_cannot_be_told() -> None:
 
 def test_a_sidecars_noise_does_not_explain_the_container_beside_it() -> None:
     noisy = crashing("connection refused", exit_code=0)
-    sidecar = replace(noisy[1], id="E9", facts=replace(noisy[1].facts, container="proxy"))  # type: ignore[type-var, arg-type]
+    sidecar = replace(noisy[1], id="E9", facts=replace(noisy[1].facts, container="proxy"))  # type: ignore[type-var]
     told = assessed(make_case(OOM, seen=(noisy[0], sidecar))).diagnosis
     assert told.cause_id != "dependency-unreachable"
 
