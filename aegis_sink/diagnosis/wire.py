@@ -7,6 +7,7 @@ timeout never is: a client that hangs up makes Ollama abort the load it was wait
 
 import asyncio
 import json
+import os
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -153,7 +154,9 @@ class Wire:
 
     def _unreachable(self, error: BaseException) -> str:
         if isinstance(error, aiohttp.ClientConnectorError):
-            reason = (error.os_error.strerror or "cannot connect").lower()
+            # uvloop's own text repeats the address.
+            number = error.os_error.errno
+            reason = os.strerror(number).lower() if number else "cannot connect"
         else:
             reason = "no answer in time" if isinstance(error, TimeoutError) else str(error)
         return f"no model server answers at {self._url} (AEGIS_LLM_URL): {reason}"
