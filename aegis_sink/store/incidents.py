@@ -398,8 +398,10 @@ def _merge(connection: Connection, young: str, old: str) -> None:
     ).all()
     for row in mine:
         twin = connection.execute(
-            select(_f.id).where(_f.incident_id == old, _f.content_key == row.content_key)
-        ).scalar()
+            select(_f.id, _f.last_seen).where(
+                _f.incident_id == old, _f.content_key == row.content_key
+            )
+        ).first()
         if twin is None:
             connection.execute(
                 tables.findings.update().where(_f.id == row.id).values(incident_id=old)
@@ -407,10 +409,10 @@ def _merge(connection: Connection, young: str, old: str) -> None:
         else:
             connection.execute(
                 tables.findings.update()
-                .where(_f.id == twin)
+                .where(_f.id == twin.id)
                 .values(
                     times=_f.times + row.times,
-                    last_seen=func.max(_f.last_seen, row.last_seen),
+                    last_seen=max(twin.last_seen, row.last_seen),
                     gone_at=row.gone_at,
                 )
             )

@@ -178,3 +178,24 @@ async def test_a_diagnosis_of_evidence_that_was_replaced_is_not_stored(
     assert (await _get(database, one)).diagnosing
     assert await database.write(lambda c: end(c, one.incident_id, diagnosis, of=now))
     assert not (await _get(database, one)).diagnosing
+
+
+async def test_merging_the_same_finding_keeps_one_with_the_later_time(
+    database: Database, arrive: Arrive
+) -> None:
+    [[old], [young]] = await put(
+        database, arrive("Pod shop/api-x"), arrive("Pod shop/other-y", at=7)
+    )
+    [first] = await database.read(lambda c: incidents.findings_of(c, old.incident_id))
+    [second] = await database.read(lambda c: incidents.findings_of(c, young.incident_id))
+    f = tables.findings
+    same = select(f.c.content_key).where(f.c.id == first.id).scalar_subquery()
+    await database.write(
+        lambda c: c.execute(f.update().where(f.c.id == second.id).values(content_key=same))
+    )
+    seen = await _get(database, old)
+    identity = incidents.Identity(seen.subject, "", "it fails", "final", seen.severity, "t")
+    await database.write(lambda c: incidents.identify(c, old.incident_id, identity))
+    await database.write(lambda c: incidents.identify(c, young.incident_id, identity))
+    [kept] = await database.read(lambda c: incidents.findings_of(c, old.incident_id))
+    assert (kept.times, kept.last_seen) == (2, second.last_seen)
