@@ -7,6 +7,7 @@ from aegis_sink.dialects.text import ERROR_LIMIT, ERRORS_LIMIT, NAME_LIMIT, clea
 from aegis_sink.dialects.title import split_name
 from aegis_sink.model import Finding, ResultRef
 
+MESSAGE_LIMIT = 160
 NAME_LABEL = "k8sgpts.k8sgpt.ai/name"
 
 
@@ -33,7 +34,7 @@ def parse_watch_event(document: Any, cluster: str) -> tuple[Finding, ...]:
     if kind == "BOOKMARK":
         return ()
     if kind == "ERROR":
-        message = clean(str(item.get("message", "")), NAME_LIMIT)
+        message = clean(str(item.get("message") or "no reason given"), MESSAGE_LIMIT)
         raise InvalidBody("watch_event", "$.type", f"is ERROR: the watch broke off ({message})")
     if item.get("kind", "Result") != "Result":
         raise InvalidBody("watch_event", "$.object.kind", "is not Result")
@@ -80,6 +81,8 @@ def spec_finding(spec: Any, cluster: str, *, dialect: str, path: str) -> Finding
     for key, value in (("kind", kind), ("name", name.strip("/"))):
         if not value:
             raise InvalidBody(dialect, f"{path}.{key}", "is missing or empty")
+    if not all(name.removeprefix("/").split("/")):
+        raise InvalidBody(dialect, f"{path}.name", "has nothing between or after its slashes")
     ref, container = split_name(kind, name)
     return Finding(
         cluster=cluster,

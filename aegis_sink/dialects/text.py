@@ -7,24 +7,22 @@ ERROR_LIMIT = 8 * 1024
 ERRORS_LIMIT = 200
 NAME_LIMIT = 512
 
-# Control characters but newline and tab, zero-width and bidirectional marks, and lone surrogates,
+# Control characters but newline and tab, zero-width, bidirectional and tag marks, lone surrogates,
 # which neither UTF-8 nor a database takes.
 _UNWANTED = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u202a-\u202e\u180e\u2060-\u2069\ufeff\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"
 )
 _ODD = re.compile(f"{_UNWANTED.pattern[:-1]}\r\u2028\u2029]")
 _LINE_ENDS = re.compile("\r\n|[\u2028\u2029\r]")
 _THINK = re.compile(r"<(/?)think(?:ing)?\b[^<>]{0,100}>", re.IGNORECASE)
-_CONTROL_SEQUENCE = re.compile(r"<([!@#][^<>\n]{1,200})>")
+_CONTROL_SEQUENCE = re.compile(r"<([!@#][^<>\n]+)>")
 _BROADCAST = re.compile(r"@(here|channel|everyone|all)\b", re.IGNORECASE)
 
 
 def clean(text: str, limit: int) -> str:
     """`text` without characters that nobody should see, cut at `limit` with a note."""
     cut = max(0, len(text) - limit)
-    text = text[:limit]
-    if _ODD.search(text) is not None:
-        text = _UNWANTED.sub("", _LINE_ENDS.sub("\n", text))
+    text = _visible(text[:limit])
     return f"{text}… cut {cut} characters" if cut else text
 
 
@@ -32,7 +30,9 @@ def clean_details(text: str) -> str:
     """K8sGPT's model text: thoughts removed, mentions as `[!channel]` and `(at)here`, clamped."""
     if not text:
         return ""
-    text = clean(_without_thoughts(text).strip(), DETAILS_LIMIT)
+    if "<" in text:
+        text = _without_thoughts(_visible(text))
+    text = clean(text.strip(), DETAILS_LIMIT)
     if "<" in text:
         text = _CONTROL_SEQUENCE.sub(r"[\1]", text)
     if "@" in text:
@@ -40,11 +40,15 @@ def clean_details(text: str) -> str:
     return text
 
 
+def _visible(text: str) -> str:
+    if _ODD.search(text) is None:
+        return text
+    return _UNWANTED.sub("", _LINE_ENDS.sub("\n", text))
+
+
 def _without_thoughts(text: str) -> str:
     """Without `<think>…</think>`, nested, unclosed, or with only its end (some servers eat the
     start)."""
-    if "<" not in text:
-        return text
     kept: list[str] = []
     depth, position = 0, 0
     for tag in _THINK.finditer(text):
