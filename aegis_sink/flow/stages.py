@@ -245,9 +245,9 @@ class Investigation:
 
         await self.database.write(write)
 
-    def _identify(self, connection: Connection, incident_id: str, identity: Identity) -> str:
+    def _identify(self, connection: Connection, incident_id: str, identity: Identity) -> str | None:
         current = incidents.identify(connection, incident_id, identity)
-        if current != incident_id:
+        if current is not None and current != incident_id:
             # The other incident has a new object; what it says about itself may change.
             jobs.enqueue(connection, current, jobs.TELL, self.clock())
         return current
@@ -262,8 +262,8 @@ class Investigation:
         ask: bool,
     ) -> None:
         incident = incidents.get(connection, incident_id)
-        if incident is None or incident.id != incident_id:
-            return  # dropped or merged while the cluster was read
+        if incident is None or not incidents.lives(connection, incident_id):
+            return  # dropped, merged or over since the cluster was read
         incidents.store_collected(
             connection, incident_id, collected, diagnosis, now=now, diagnosing=ask
         )

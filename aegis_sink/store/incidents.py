@@ -163,16 +163,19 @@ class Identity:
     title: str
 
 
-def identify(connection: Connection, incident_id: str, identity: Identity) -> str:
+def identify(connection: Connection, incident_id: str, identity: Identity) -> str | None:
     """Give an incident its final fingerprint; returns the id it lives under from now on.
 
-    When another open incident has this fingerprint already, the two become one under the id of the
+    None when it is over: what was replayed as another incident while the cluster was read must
+    not take that one in. When another open incident has this fingerprint already, the two become one under the id of the
     one that was told about; two that were told both stay: what people have seen stays.
     """
     k = tables.incident_keys.c
     living = resolve_id(connection, incident_id)
     if living != incident_id:
         return living or incident_id
+    if not lives(connection, incident_id):
+        return None
     other = connection.execute(
         select(_i.id, _i.state, _i.root_nonce)
         .join_from(tables.incident_keys, tables.incidents, k.incident_id == _i.id)

@@ -112,6 +112,21 @@ async def test_a_superseded_incident_is_never_opened_again(
     assert (await _get(database, old)).state is State.RESOLVED
 
 
+async def test_an_incident_replayed_while_it_is_looked_at_does_not_take_the_new_one_in(
+    database: Database, arrive: Arrive
+) -> None:
+    [[old]] = await put(database, arrive(POD_A))
+    seen = await _get(database, old)
+    identity = incidents.Identity(
+        seen.subject, "", "it fails", seen.fingerprint, seen.severity, "t"
+    )
+    [[new]] = await put(database, arrive(POD_A, at=1, force=True))
+    # The stage that began before the replay ends after it.
+    assert await database.write(lambda c: incidents.identify(c, old.incident_id, identity)) is None
+    assert (await _get(database, old)).superseded_by == new.incident_id
+    assert (await _get(database, new)).state is State.OPEN
+
+
 async def test_a_resolved_problem_that_comes_back_is_opened_again(
     database: Database, arrive: Arrive
 ) -> None:
