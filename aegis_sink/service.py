@@ -36,6 +36,7 @@ from aegis_sink.flow.telling import Telling
 from aegis_sink.flow.worker import Stage, Worker
 from aegis_sink.intake.authentication import ApiGate, WebhookGate, signing_secrets
 from aegis_sink.intake.findings import FindingsDoor
+from aegis_sink.intake.front import Front
 from aegis_sink.intake.problem import failed, refused
 from aegis_sink.intake.receipt import Receipt
 from aegis_sink.intake.webhook import WebhookDoor
@@ -94,7 +95,7 @@ class Service:
     notifier: Notifier
     diagnoser: Diagnoser | None
     worker: Worker
-    app: Starlette
+    app: Front
     metrics: Metrics
     clock: Callable[[], datetime]
     lock: TextIO | None
@@ -279,8 +280,6 @@ async def build(
 
     app = Starlette(
         routes=[
-            Route("/webhook", post),
-            Route("/webhook/{token:path}", post),
             Route("/v1/findings", post_findings),
             *api.routes(),
             *health.routes(),
@@ -288,7 +287,7 @@ async def build(
         ],
         exception_handlers={HTTPException: refused, Exception: failed},
     )
-    # A redirect would turn the operator's POST into a GET without a body (facts/k8sgpt.md §1.4).
+    # A redirect would turn a POST into a GET without a body (facts/k8sgpt.md §1.4).
     app.router.redirect_slashes = False
     service = Service(
         settings=settings,
@@ -298,7 +297,7 @@ async def build(
         notifier=notifier,
         diagnoser=diagnoser,
         worker=worker,
-        app=app,
+        app=Front(post, app),
         metrics=metrics,
         clock=clock,
         lock=lock,

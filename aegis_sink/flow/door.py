@@ -116,6 +116,8 @@ class Door:
                 for finding in recognised.findings
             ),
             hold=self.resolve_hold,
+            times=row.times,
+            last_received_at=row.last_received_at,
         )
 
     def _arrival(self, raw: bytes, recognised: Recognised, *, door: str, force: bool) -> Arrival:

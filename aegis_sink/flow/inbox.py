@@ -59,15 +59,16 @@ class Sorting:
         return self._posts
 
     def drain(self, connection: Connection, *, limit: int | None = None) -> int:
-        """Make incidents of what waits, at most `limit` bodies; how many were made."""
-        made = 0
+        """Make incidents of what waits, at most `limit` bodies; how many posts that were."""
+        bodies = posts = 0
         while rows := self._inbox.waiting(connection, limit=min(CHUNK, limit or CHUNK)):
             self._make(connection, rows)
             self._inbox.done(connection, up_to=rows[-1].id)
-            made += len(rows)
-            if limit is not None and made >= limit:
+            bodies += len(rows)
+            posts += sum(row.times for row in rows)
+            if limit is not None and bodies >= limit:
                 break
-        return made
+        return posts
 
     def _make(self, connection: Connection, rows: Sequence[Waiting]) -> None:
         try:

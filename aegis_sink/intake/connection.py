@@ -13,14 +13,20 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _TOO_MUCH = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_TOO_SLOW_BODY = b'{"error":"the body did not arrive in time"}'
+_TOO_SLOW = (
+    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-type: application/json\r\n"
+    b"content-length: %d\r\n\r\n%s" % (len(_TOO_SLOW_BODY), _TOO_SLOW_BODY)
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one client, and all together, may take."""
 
-    request_seconds: float = 30.0
-    """From a connection's or a request's first byte to the request's last."""
+    request_seconds: float = 20.0
+    """From a connection's or a request's first byte to the request's last. The operator's own
+    client gives up after 30 (facts/k8sgpt.md §0.4)."""
     reader_seconds: float = 30.0
     """For taking what was sent, once the buffers are full."""
     head_bytes: int = 64 * 1024
@@ -38,6 +44,7 @@ class Connection(HttpToolsProtocol):
         self._limits = limits
         self._cut = cut
         self._request_timer: asyncio.TimerHandle | None = None
+        self._request_due: float | None = None
         self._reader_timer: asyncio.TimerHandle | None = None
         self._in_head = False
         self._head_bytes = 0
@@ -53,7 +60,10 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
-        self._request_arrived()
+        self._request_due = None
+        if self._request_timer is not None:
+            self._request_timer.cancel()
+            self._request_timer = None
         self.resume_writing()
         super().connection_lost(exc)
 
@@ -68,7 +78,7 @@ class Connection(HttpToolsProtocol):
                 self._cut("head_too_large")
                 self.transport.write(_TOO_MUCH)
                 self.transport.close()
-        elif self._request_timer is None and not self._answering():
+        elif self._request_due is None and not self._answering():
             # Empty lines before a request line: they stop uvicorn's keep-alive timer for good.
             self._expect_request()
 
@@ -105,21 +115,37 @@ class Connection(HttpToolsProtocol):
         super().resume_writing()
 
     def _expect_request(self) -> None:
-        self._request_arrived()
-        self._request_timer = self.loop.call_later(
-            self._limits.request_seconds, self._request_is_late
-        )
+        self._request_due = self.loop.time() + self._limits.request_seconds
+        if self._request_timer is None:
+            self._watch_request(self._limits.request_seconds)
+
+    def _watch_request(self, seconds: float) -> None:
+        # One timer goes on through many requests: making one for each would be felt.
+        self._request_timer = self.loop.call_later(seconds, self._look_at_request)
 
     def _request_arrived(self) -> None:
-        if self._request_timer is not None:
-            self._request_timer.cancel()
-            self._request_timer = None
+        self._request_due = None
+
+    def _look_at_request(self) -> None:
+        self._request_timer = None
+        if self._request_due is None:
+            return
+        left = self._request_due - self.loop.time()
+        if left > 0:
+            self._watch_request(left)
+        else:
+            self._request_is_late()
 
     def _request_is_late(self) -> None:
-        self._request_timer = None
+        self._request_due = None
         if self.pipeline or (self._in_head and self._answering()):
             # Reading was paused on purpose: an earlier request still waits for its answer.
             self._expect_request()
+        elif self._answering() and not self.cycle.response_started:
+            self._cut("slow_request")
+            self.cycle.disconnected = True  # the application must not answer after this
+            self.transport.write(_TOO_SLOW)
+            self.transport.close()
         else:
             self._drop("slow_request")
 

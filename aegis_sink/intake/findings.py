@@ -14,7 +14,6 @@ from aegis_sink.intake.authentication import ApiGate
 from aegis_sink.intake.body import (
     MAX_BODY_BYTES,
     BodyTooLarge,
-    BodyTooSlow,
     ClientGone,
     header,
     read_body,
@@ -63,8 +62,6 @@ class FindingsDoor:
             body = await read_body(request.scope, receive)
         except BodyTooLarge:
             return problem(413, f"the body is over {MAX_BODY_BYTES} bytes", headers=_CLOSE)
-        except BodyTooSlow:
-            return problem(408, "the body did not arrive in time", headers=_CLOSE)
         except ClientGone:
             return None
         if not self.gate.admits_finding(authorization, request.headers, body):

@@ -19,7 +19,6 @@ from aegis_sink.intake.authentication import WebhookGate
 from aegis_sink.intake.body import (
     MAX_BODY_BYTES,
     BodyTooLarge,
-    BodyTooSlow,
     ClientGone,
     header,
     read_body,
@@ -67,10 +66,6 @@ class WebhookDoor:
         except BodyTooLarge:
             self.count(DOOR, "too_large")
             await _answer(send, 413, {"error": f"the body is over {MAX_BODY_BYTES} bytes"}, _CLOSE)
-            return
-        except BodyTooSlow:
-            self.count(DOOR, "too_slow")
-            await _answer(send, 408, {"error": "the body did not arrive in time"}, _CLOSE)
             return
         except ClientGone:
             self.count(DOOR, "client_gone")

@@ -1,7 +1,6 @@
 """What arrives becomes deliveries, incidents, findings and jobs: many bodies, one transaction."""
 
 import zlib
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -37,7 +36,10 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One body that was understood. `force` makes each of its findings a new incident."""
+    """One body that was understood, and came `times` times, last at `last_received_at`.
+
+    `force` makes each of its findings a new incident.
+    """
 
     delivery_id: str
     received_at: datetime
@@ -47,6 +49,13 @@ class Arrival:
     sightings: tuple[Sighting, ...]
     force: bool = False
     hold: timedelta = timedelta(0)
+    times: int = 1
+    last_received_at: datetime | None = None
+
+    @property
+    def last_at(self) -> datetime:
+        """When it came for the last time."""
+        return self.last_received_at or self.received_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +86,16 @@ class _Rows:
     history: list[dict[str, object]] = field(default_factory=list)
     superseded: list[dict[str, object]] = field(default_factory=list)
     jobs: dict[tuple[str, str], datetime] = field(default_factory=dict)
-    touched: dict[str, list[datetime]] = field(default_factory=lambda: defaultdict(list))
+    touched: dict[str, tuple[int, datetime]] = field(default_factory=dict)
+    """Incident → (how often it was seen, when for the last time)."""
 
     def enqueue(self, incident_id: str, kind: str, due_at: datetime) -> None:
         slot = (incident_id, kind)
         self.jobs[slot] = min(due_at, self.jobs.get(slot, due_at))
+
+    def touch(self, incident_id: str, times: int, at: datetime) -> None:
+        before, latest = self.touched.get(incident_id, (0, at))
+        self.touched[incident_id] = (before + times, max(latest, at))
 
     def note(self, incident_id: str, at: datetime, what: str, reason: str = "") -> None:
         self.history.append({"incident_id": incident_id, "at": at, "what": what, "reason": reason})
@@ -148,7 +162,7 @@ def _present(
     else:
         assert before is not None
         incident_id = before.incident_id
-    rows.touched[incident_id].append(now)
+    rows.touch(incident_id, arrival.times, arrival.last_at)
 
     slot = (incident_id, sighting.content_key)
     reopened = not created and known[sighting.key].state == State.RESOLVED
@@ -268,9 +282,9 @@ def _finding_row(incident_id: str, arrival: Arrival, sighting: Sighting) -> dict
         "namespace": finding.object.namespace,
         "name": finding.object.name,
         "data": finding_to_json(finding),
-        "times": 1,
+        "times": arrival.times,
         "first_seen": arrival.received_at,
-        "last_seen": arrival.received_at,
+        "last_seen": arrival.last_at,
     }
 
 
@@ -278,7 +292,7 @@ _finding_insert = insert(tables.findings)
 _UPSERT_FINDING = _finding_insert.on_conflict_do_update(
     index_elements=["incident_id", "content_key"],
     set_={
-        "times": tables.findings.c.times + 1,
+        "times": tables.findings.c.times + _finding_insert.excluded.times,
         "last_seen": _finding_insert.excluded.last_seen,
         "delivery_id": _finding_insert.excluded.delivery_id,
         "gone_at": None,
@@ -333,8 +347,8 @@ def _write(connection: Connection, rows: _Rows) -> None:
         connection.execute(
             _TOUCH,
             [
-                {"touched_id": incident_id, "times": len(times), "seen_at": max(times)}
-                for incident_id, times in rows.touched.items()
+                {"touched_id": incident_id, "times": times, "seen_at": seen_at}
+                for incident_id, (times, seen_at) in rows.touched.items()
             ],
         )
         connection.execute(_REOPEN, [{"touched_id": incident_id} for incident_id in rows.touched])

@@ -1,8 +1,12 @@
-"""One database: reads on a few threads, all writes on one thread that shares commits.
+"""One database: reads on a few threads, writes one transaction at a time, commits shared.
 
 Writers hand in a function; those that wait at the same moment run in one transaction and all hear
-of it after the one commit. With `synchronous=FULL` a commit is
-one fsync, so 32 waiting requests cost one instead of 32.
+of it after the one commit. With `synchronous=FULL` a commit is one fsync, so 32 waiting requests
+cost one instead of 32.
+
+Writes run on a thread of their own, but for the few statements of a bulk write: a commit takes a
+good disk less time than waking a thread twice, so these run where they are asked, while nothing
+else writes and the disk is quick. What cannot be done at once there goes to the thread.
 """
 
 import asyncio
@@ -18,6 +22,7 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy import Connection as Connection  # what the functions handed to write() get
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
 from aegis_sink.store.errors import StoreBusy, StoreUnavailable, StoreUnusable
@@ -28,9 +33,10 @@ T = TypeVar("T")
 
 QUEUE_LIMIT = 2048
 BATCH_LIMIT = 256
-LINGER_SECONDS = 0.001
 READERS = 2
 BUSY_TIMEOUT_MS = 5000
+SLOW_COMMIT_SECONDS = 0.02
+SLOW_DISK_SECONDS = 10.0
 
 # The driver's own errors come bare from its cursors and from the pragmas of a new connection.
 DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error)
@@ -50,10 +56,11 @@ class _Write(Generic[T]):
 class Bulk(Generic[T]):
     """A kind of write of which many are done with one call: `run(connection, items) -> results`.
 
-    The items of one kind that wait at the same moment go in together.
+    The items of one kind that wait at the same moment go in together. `run` gets the driver's
+    connection inside a transaction; it must be short, since it may run on the event loop.
     """
 
-    def __init__(self, run: Callable[[Connection, Sequence[Any]], Sequence[T]]) -> None:
+    def __init__(self, run: Callable[[DBAPIConnection, Sequence[Any]], Sequence[T]]) -> None:
         self.run = run
 
 
@@ -117,23 +124,35 @@ def _sqlite(url: URL) -> Engine:
 class Database:
     """Reads and writes. Start with `start()`, end with `close()`; both may be awaited once."""
 
-    def __init__(self, engine: Engine, *, queue_limit: int = QUEUE_LIMIT) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        queue_limit: int = QUEUE_LIMIT,
+        busy_timeout_ms: int = BUSY_TIMEOUT_MS,
+    ) -> None:
         self.engine = engine
+        self._busy_timeout_ms = busy_timeout_ms
         self._queue: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
         self._limit = queue_limit
         self._closing = False
         self._undone: list[Callable[[], None]] = []
         self._connection: Connection | None = None
+        self._turn = threading.Lock()
+        """Held by whoever uses the writing connection: the writer's thread, or the event loop."""
+        self._thread_at_work = False
+        self._gathered: list[_BulkItem[Any]] = []
+        self._slow_until = 0.0
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
         self._writer = threading.Thread(target=self._write_loop, name="store-write", daemon=True)
 
     @property
     def waiting(self) -> int:
         """How many writes wait for a commit."""
-        return self._queue.qsize()
+        return self._queue.qsize() + len(self._gathered)
 
     def when_undone(self, forget: Callable[[], None]) -> None:
-        """Have `forget` called, on the writer's thread, whenever a transaction was rolled back."""
+        """Have `forget` called, before anything else is written, whenever a transaction was rolled back."""
         self._undone.append(forget)
 
     def start(self) -> None:
@@ -143,6 +162,7 @@ class Database:
     async def close(self) -> None:
         """Finish what waits, then let go of the files."""
         self._closing = True
+        self._commit_gathered()
         if self._writer.is_alive():
             self._queue.put(None)
             await asyncio.to_thread(self._writer.join)
@@ -165,18 +185,78 @@ class Database:
 
     async def write_one_of(self, bulk: Bulk[T], item: object) -> T:
         """Like `write`, for one item of a bulk write."""
+        self._refuse_or_go_on()
         loop = asyncio.get_running_loop()
         pending: _BulkItem[T] = _BulkItem(bulk, item, loop.create_future(), loop)
-        return await self._enqueue(pending)
+        if not self._gathered:
+            # After everything that is ready now: requests that came together share one commit.
+            loop.call_soon(self._commit_gathered)
+        self._gathered.append(pending)
+        return await pending.future
 
-    async def _enqueue(self, pending: _Write[T] | _BulkItem[T]) -> T:
-        if self._closing:
-            raise StoreUnavailable("the store is closing; nothing was stored")
-        if self._queue.qsize() >= self._limit:
-            raise StoreBusy(f"{self._limit} writes wait for the disk; try again in a moment")
+    async def _enqueue(self, pending: _Write[T]) -> T:
+        self._refuse_or_go_on()
         self._queue.put(pending)
         # A caller that is cancelled undoes nothing: what is on its way to the disk gets there.
         return await pending.future
+
+    def _refuse_or_go_on(self) -> None:
+        if self._closing:
+            raise StoreUnavailable("the store is closing; nothing was stored")
+        if self.waiting >= self._limit:
+            raise StoreBusy(f"{self._limit} writes wait for the disk; try again in a moment")
+
+    def _commit_gathered(self) -> None:
+        """Commit what was gathered, here when that is quick, else on the writer's thread."""
+        gathered, self._gathered = self._gathered, []
+        if not self._commit_here(gathered):
+            for item in gathered:
+                self._queue.put(item)
+
+    def _commit_here(self, gathered: Sequence[_BulkItem[Any]]) -> bool:
+        """Whether all of it was committed and answered on the event loop."""
+        if (
+            self._connection is None
+            or self._thread_at_work
+            or not self._queue.empty()
+            or time.monotonic() < self._slow_until
+            or not self._turn.acquire(blocking=False)
+        ):
+            return False
+        try:
+            connection = self._connection.connection.driver_connection
+            assert connection is not None
+            started = time.monotonic()
+            committed = self._try_to_commit(connection, gathered)
+            if time.monotonic() - started > SLOW_COMMIT_SECONDS:
+                self._slow_until = time.monotonic() + SLOW_DISK_SECONDS
+        finally:
+            self._turn.release()
+        if committed:
+            _resolve(gathered)
+        return committed
+
+    def _try_to_commit(
+        self, connection: DBAPIConnection, gathered: Sequence[_BulkItem[Any]]
+    ) -> bool:
+        """One attempt that waits for nobody; the thread finds out what is wrong if it fails."""
+        cursor = connection.cursor()
+        try:
+            cursor.execute("BEGIN IMMEDIATE")
+            try:
+                _run_bulk(connection, gathered)
+                cursor.execute("COMMIT")
+            except BaseException:
+                cursor.execute("ROLLBACK")
+                raise
+        except Exception as error:  # noqa: BLE001 — tried again on the thread, whose errors are heard
+            for forget in self._undone:
+                forget()
+            log.debug("a commit on the event loop failed: %s", _cause(error))
+            return False
+        finally:
+            cursor.close()
+        return True
 
     def _read(self, run: Callable[[Connection], T]) -> T:
         try:
@@ -187,12 +267,10 @@ class Database:
 
     def _write_loop(self) -> None:
         last = False
-        many = False
         while not last:
+            self._thread_at_work = False
             first = self._queue.get()
-            if many:
-                # Others wait too, so one commit can serve more of them. A lone writer never waits.
-                time.sleep(LINGER_SECONDS)
+            self._thread_at_work = True
             batch: list[_Pending] = []
             if first is None:
                 last = True
@@ -207,9 +285,11 @@ class Database:
                     last = True
                 else:
                     batch.append(item)
-            many = len(batch) > 1
             if batch:
-                self._commit(batch)
+                with self._turn:
+                    self._wait_for_others(self._busy_timeout_ms)
+                    self._commit(batch)
+                    self._wait_for_others(0)
                 _answer(batch)
         if self._connection is not None:
             self._connection.close()
@@ -235,6 +315,15 @@ class Database:
             for item in batch:
                 self._commit([item])
 
+    def _wait_for_others(self, milliseconds: int) -> None:
+        """How long a transaction waits for another process; on the event loop it never does."""
+        try:
+            cursor = self._writing().connection.cursor()
+            cursor.execute(f"PRAGMA busy_timeout={milliseconds}")
+            cursor.close()
+        except DATABASE_ERRORS as error:
+            log.debug("busy_timeout was not set: %s", _cause(error))
+
     def _writing(self) -> Connection:
         """The writer's connection, opened once: a check-out costs more than an insert."""
         if self._connection is None or self._connection.closed:
@@ -243,12 +332,22 @@ class Database:
 
 
 def _run(connection: Connection, batch: Sequence[_Pending]) -> None:
-    together: dict[Bulk[Any], list[_BulkItem[Any]]] = {}
+    gathered: list[_BulkItem[Any]] = []
     for item in batch:
         if isinstance(item, _BulkItem):
-            together.setdefault(item.bulk, []).append(item)
+            gathered.append(item)
         else:
             item.result = item.run(connection)
+    if gathered:
+        driver_connection = connection.connection.driver_connection
+        assert driver_connection is not None
+        _run_bulk(driver_connection, gathered)
+
+
+def _run_bulk(connection: DBAPIConnection, gathered: Sequence[_BulkItem[Any]]) -> None:
+    together: dict[Bulk[Any], list[_BulkItem[Any]]] = {}
+    for item in gathered:
+        together.setdefault(item.bulk, []).append(item)
     for bulk, items in together.items():
         results = bulk.run(connection, [item.item for item in items])
         for item, result in zip(items, results, strict=True):
@@ -279,7 +378,7 @@ def _answer(batch: list[_Pending]) -> None:
             log.debug("%d writes were committed after their caller had gone", len(items))
 
 
-def _resolve(items: list[_Pending]) -> None:
+def _resolve(items: Sequence[_Pending]) -> None:
     for item in items:
         if item.future.done():
             continue

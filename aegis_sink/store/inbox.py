@@ -1,6 +1,6 @@
 """The inbox: the operator's bodies, on disk before anything is made of them.
 
-One row a body is all that stands between a post and its 200. The row carries the fingerprint that
+One row a body is all that stands between a post and its 200; the same body again is counted. The row carries the fingerprint that
 the body's words give, and the incident the sender was told of; everything else is made from the
 body afterwards, in order.
 """
@@ -8,8 +8,10 @@ body afterwards, in order.
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 
 from sqlalchemy import Connection, func, select
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 
 from aegis_sink.model import State
 from aegis_sink.store.tables import inbox, microseconds
@@ -35,100 +37,123 @@ class Noted:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """One row of the inbox."""
+    """One row of the inbox: a body, and how often it came between its first and last time."""
 
     id: int
     received_at: datetime
+    last_received_at: datetime
+    times: int
     incident_id: str
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Latest:
+    """The latest row of a key. `digest` tells whether a body is the same; b"": not known."""
+
+    id: int
+    incident_id: str
+    digest: bytes
+
+
 @dataclass(slots=True)
 class Inbox:
-    """Writes posts down and hands them out again. Used on the database's writer thread only."""
+    """Writes posts down and hands them out again. Used by one writer at a time, as the database
+    lets them."""
 
-    _new: dict[str, str] | None = None
-    """Key → incident id of posts whose incident is not made yet; None: to be read again."""
+    _latest: dict[str, _Latest] | None = None
+    """Key → its latest row; None: to be read again."""
 
     def forget(self) -> None:
         """A transaction was rolled back: what is remembered of it may be wrong."""
-        self._new = None
+        self._latest = None
 
-    def note(self, connection: Connection, posts: Sequence[Post]) -> list[Noted]:
-        """Write down all posts; for each, the incident it belongs to."""
-        new = self._remembered(connection)
-        unknown = {post.key for post in posts} - new.keys()
-        known = _known(connection, unknown) if unknown else {}
+    def note(self, connection: DBAPIConnection, posts: Sequence[Post]) -> list[Noted]:
+        """Write down all posts; for each, the incident it belongs to.
+
+        K8sGPT's operator posts the same again and again: a body that waits already is counted.
+        """
+        cursor = connection.cursor()
+        latest = self._remembered(cursor)
+        unknown = {post.key for post in posts} - latest.keys()
+        known = _known(cursor, unknown) if unknown else {}
         noted: list[Noted] = []
-        rows: list[tuple[object, ...]] = []
+        again: dict[int, int] = {}
         for post in posts:
-            row = known.get(post.key)
-            if row is not None:
-                one = Noted(row[0], row[1] != State.RESOLVED)
+            digest = sha256(post.body).digest()
+            before = latest.get(post.key)
+            if before is not None:
+                noted.append(Noted(before.incident_id, duplicate=True))
+                if before.digest == digest:
+                    again[before.id] = again.get(before.id, 0) + 1
+                    continue
+                incident_id = before.incident_id
             else:
-                seen = new.get(post.key)
-                one = Noted(seen or post.fresh_id, seen is not None)
-                new[post.key] = one.incident_id
-            noted.append(one)
-            rows.append((microseconds(post.received_at), post.key, one.incident_id, post.body))
-        mark = _mark(connection)
-        cursor = connection.connection.cursor()
-        cursor.executemany(
-            "INSERT INTO inbox (received_at, key, incident_id, body) "  # noqa: S608 — only marks
-            f"VALUES ({mark}, {mark}, {mark}, {mark})",
-            rows,
-        )
+                incident_id, state = known.get(post.key, (post.fresh_id, None))
+                noted.append(Noted(incident_id, duplicate=state not in (None, State.RESOLVED)))
+            at = microseconds(post.received_at)
+            cursor.execute(
+                "INSERT INTO inbox (received_at, last_received_at, times, key, incident_id, body)"
+                " VALUES (?, ?, 1, ?, ?, ?)",
+                (at, at, post.key, incident_id, post.body),
+            )
+            latest[post.key] = _Latest(cursor.lastrowid, incident_id, digest)
+        if again:
+            at = microseconds(posts[-1].received_at)
+            cursor.executemany(
+                "UPDATE inbox SET times = times + ?, last_received_at = ? WHERE id = ?",
+                [(times, at, row_id) for row_id, times in again.items()],
+            )
         cursor.close()
         return noted
 
     def waiting(self, connection: Connection, *, limit: int) -> tuple[Waiting, ...]:
         """The oldest rows, in the order they came."""
+        i = inbox.c
         rows = connection.execute(
-            select(inbox.c.id, inbox.c.received_at, inbox.c.incident_id, inbox.c.body)
-            .order_by(inbox.c.id)
+            select(i.id, i.received_at, i.last_received_at, i.times, i.incident_id, i.body)
+            .order_by(i.id)
             .limit(limit)
         )
         return tuple(Waiting(*row) for row in rows)
 
     def done(self, connection: Connection, *, up_to: int) -> None:
         """Everything up to this row was made into incidents."""
-        new = self._remembered(connection)
-        keys = connection.execute(select(inbox.c.key).where(inbox.c.id <= up_to)).scalars()
-        for key in keys:
-            new.pop(key, None)
+        if self._latest is not None:
+            keys = connection.execute(select(inbox.c.key).where(inbox.c.id <= up_to)).scalars()
+            for key in keys:
+                row = self._latest.get(key)
+                if row is not None and row.id <= up_to:
+                    del self._latest[key]
         connection.execute(inbox.delete().where(inbox.c.id <= up_to))
 
-    def _remembered(self, connection: Connection) -> dict[str, str]:
-        if self._new is None:
-            rows = connection.execute(select(inbox.c.key, inbox.c.incident_id).order_by(inbox.c.id))
-            self._new = {}
-            for key, incident_id in rows:
-                self._new.setdefault(key, incident_id)
-        return self._new
+    def _remembered(self, cursor: DBAPICursor) -> dict[str, _Latest]:
+        if self._latest is None:
+            cursor.execute("SELECT key, id, incident_id FROM inbox ORDER BY id")
+            self._latest = {
+                key: _Latest(row_id, incident_id, b"")
+                for key, row_id, incident_id in cursor.fetchall()
+            }
+        return self._latest
 
 
-# The two statements between a post and its answer go to the driver's own cursor: SQLAlchemy's
-# preparations would cost more than running them.
+# What stands between a post and its answer goes to the driver's own cursor: SQLAlchemy's
+# preparations would cost more than running it.
 
 
-def _known(connection: Connection, keys: Set[str]) -> dict[str, tuple[str, str]]:
+def _known(cursor: DBAPICursor, keys: Set[str]) -> dict[str, tuple[str, str]]:
     """Key → (incident id, state)."""
-    mark = _mark(connection)
-    cursor = connection.connection.cursor()
     cursor.execute(
         "SELECT k.key, i.id, i.state FROM incident_keys k JOIN incidents i "  # noqa: S608
-        f"ON i.id = k.incident_id WHERE k.key IN ({', '.join([mark] * len(keys))})",
+        f"ON i.id = k.incident_id WHERE k.key IN ({', '.join('?' * len(keys))})",
         tuple(keys),
     )
-    known = {key: (incident_id, state) for key, incident_id, state in cursor.fetchall()}
-    cursor.close()
-    return known
-
-
-def _mark(connection: Connection) -> str:
-    return "?" if connection.dialect.paramstyle == "qmark" else "%s"
+    return {key: (incident_id, state) for key, incident_id, state in cursor.fetchall()}
 
 
 def count(connection: Connection) -> int:
-    """How many bodies wait."""
-    return connection.execute(select(func.count()).select_from(inbox)).scalar_one()
+    """How many posts wait."""
+    waiting: int = connection.execute(
+        select(func.coalesce(func.sum(inbox.c.times), 0))
+    ).scalar_one()
+    return waiting

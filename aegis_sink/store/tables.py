@@ -84,6 +84,8 @@ inbox = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("received_at", UtcTime, nullable=False),
+    Column("last_received_at", UtcTime, nullable=False),
+    Column("times", Integer, nullable=False),
     Column("key", String(64), nullable=False),
     Column("incident_id", String(32), nullable=False),
     Column("body", LargeBinary, nullable=False),

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from aegis_sink.intake import body
 from aegis_sink.intake.connection import Limits
 
 BODY = json.dumps(
@@ -87,17 +86,15 @@ async def test_dripping_bytes_buys_no_time(serve: Any) -> None:
         assert (await cuts(served))["slow_request"] == 1
 
 
-async def test_a_slow_body_hears_why_before_it_is_cut_off(
-    serve: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(body.read_body, "__kwdefaults__", {"seconds": 0.2})
-    async with serve() as served:
+async def test_a_slow_body_hears_why_before_it_is_cut_off(serve: Any) -> None:
+    async with serve(Limits(request_seconds=0.3)) as served:
         for path in ("/webhook", "/v1/findings"):
             reader, writer = await served.connect()
             writer.write(f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{{".encode())
             answer = await until_closed(reader)
             assert answer.startswith(b"HTTP/1.1 408 ")
             assert b"in time" in answer
+        assert (await cuts(served))["slow_request"] == 2
 
 
 async def test_a_head_without_end_is_431(serve: Any) -> None:

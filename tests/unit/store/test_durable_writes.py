@@ -167,9 +167,10 @@ async def test_a_read_only_database_refuses(database_file: Path) -> None:
 
 
 async def test_a_locked_database_refuses_all_that_wait_after_one_timeout(
-    database: Database, database_file: Path
+    database_file: Path,
 ) -> None:
-    await database.write(lambda c: c.execute(text("PRAGMA busy_timeout=50")))
+    database = Database(open_engine(f"sqlite:///{database_file}"), busy_timeout_ms=50)
+    database.start()
     with closing(sqlite3.connect(database_file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         async with asyncio.timeout(2):  # one by one it would be forty times 50 ms and more
@@ -181,6 +182,7 @@ async def test_a_locked_database_refuses_all_that_wait_after_one_timeout(
     assert stored(database_file) == set()
     await database.write(keep(1))
     assert stored(database_file) == {"q1"}
+    await database.close()
 
 
 async def test_items_of_one_bulk_go_in_with_one_call_and_get_their_own_answers(

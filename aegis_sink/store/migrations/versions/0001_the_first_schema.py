@@ -36,6 +36,8 @@ def upgrade() -> None:
         "inbox",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
         sa.Column("received_at", sa.BigInteger(), nullable=False),
+        sa.Column("last_received_at", sa.BigInteger(), nullable=False),
+        sa.Column("times", sa.Integer(), nullable=False),
         sa.Column("key", sa.String(length=64), nullable=False),
         sa.Column("incident_id", sa.String(length=32), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
