@@ -99,9 +99,10 @@ class Inbox:
             )
             latest[post.key] = _Latest(cursor.lastrowid, incident_id, digest)
         if again:
-            at = microseconds(posts[-1].received_at)
+            at = microseconds(max(post.received_at for post in posts))
             cursor.executemany(
-                "UPDATE inbox SET times = times + ?, last_received_at = ? WHERE id = ?",
+                "UPDATE inbox SET times = times + ?,"
+                " last_received_at = max(last_received_at, ?) WHERE id = ?",
                 [(times, at, row_id) for row_id, times in again.items()],
             )
         cursor.close()

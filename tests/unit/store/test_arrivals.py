@@ -1,6 +1,8 @@
 """What arrives: which incident it is, how often it was seen, and when it is over."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
@@ -214,3 +216,17 @@ async def test_merging_the_same_finding_keeps_one_with_the_later_time(
     await database.write(lambda c: incidents.identify(c, young.incident_id, identity))
     [kept] = await database.read(lambda c: incidents.findings_of(c, old.incident_id))
     assert (kept.times, kept.last_seen) == (2, second.last_seen)
+
+
+async def test_a_body_that_came_many_times_counts_as_often(
+    database: Database, arrive: Arrive
+) -> None:
+    one = arrive(POD_A)
+    last = one.received_at + timedelta(seconds=9)
+    [[made]] = await put(database, replace(one, times=4, last_received_at=last))
+    [[again]] = await put(database, arrive(POD_A, at=10))
+    found = await _get(database, made)
+    assert (again.duplicate, found.occurrences) == (True, 5)
+    assert (found.first_seen, found.last_seen) == (one.received_at, last + timedelta(seconds=1))
+    [finding] = await database.read(lambda c: incidents.findings_of(c, made.incident_id))
+    assert finding.times == 5

@@ -3,12 +3,14 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, event, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import IntegrityError
 
 from aegis_sink.store import quarantine
@@ -190,8 +192,7 @@ async def test_items_of_one_bulk_go_in_with_one_call_and_get_their_own_answers(
 ) -> None:
     calls: list[int] = []
 
-    def run(connection: Connection, items: object) -> list[str]:
-        assert isinstance(items, list)
+    def run(connection: DBAPIConnection, items: Sequence[Any]) -> list[str]:
         calls.append(len(items))
         return [f"answer {item}" for item in items]
 
@@ -203,6 +204,80 @@ async def test_items_of_one_bulk_go_in_with_one_call_and_get_their_own_answers(
     await asyncio.gather(*tasks)
     assert await asyncio.gather(*asked) == [f"answer {n}" for n in range(5)]
     assert calls == [5]
+
+
+def naming(table: str = "names") -> Bulk[str]:
+    """A bulk write of one row each; answers with the thread it ran on."""
+
+    def run(connection: DBAPIConnection, items: Sequence[Any]) -> list[str]:
+        cursor = connection.cursor()
+        cursor.execute(f"CREATE TABLE IF NOT EXISTS {table} (id TEXT PRIMARY KEY)")
+        cursor.executemany(f"INSERT INTO {table} VALUES (?)", [(item,) for item in items])  # noqa: S608
+        cursor.close()
+        return [threading.current_thread().name] * len(items)
+
+    return Bulk(run)
+
+
+def names(path: Path) -> set[str]:
+    """What another process sees of the bulk writes."""
+    with closing(sqlite3.connect(path)) as other:
+        return {row[0] for row in other.execute("SELECT id FROM names")}
+
+
+WRITER = "store-write"
+
+
+async def test_a_bulk_write_while_nothing_else_writes_is_committed_where_it_is_asked(
+    database: Database, database_file: Path
+) -> None:
+    await database.write(keep(1))
+    bulk = naming()
+    ran = await asyncio.gather(*(database.write_one_of(bulk, str(n)) for n in range(5)))
+    assert set(ran) == {threading.current_thread().name}
+    assert names(database_file) == {"0", "1", "2", "3", "4"}
+
+
+async def test_a_bulk_write_never_waits_on_the_event_loop_for_another_process(
+    database: Database, database_file: Path
+) -> None:
+    bulk = naming()
+    await database.write_one_of(bulk, "before")
+    with closing(sqlite3.connect(database_file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        asked = asyncio.create_task(database.write_one_of(bulk, "meanwhile"))
+        for _ in range(20):
+            await asyncio.sleep(0)  # the loop goes on
+        assert not asked.done()
+        other.execute("ROLLBACK")
+        assert await asked == WRITER
+    assert names(database_file) == {"before", "meanwhile"}
+
+
+async def test_a_disk_that_was_slow_is_left_to_the_thread(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bulk = naming()
+    await database.write(keep(1))
+    monkeypatch.setattr("aegis_sink.store.database.SLOW_COMMIT_SECONDS", -1.0)
+    assert await database.write_one_of(bulk, "slow") != WRITER
+    assert await database.write_one_of(bulk, "next") == WRITER
+
+
+async def test_an_item_that_breaks_a_shared_commit_fails_alone(
+    database: Database, database_file: Path
+) -> None:
+    bulk = naming()
+    await database.write_one_of(bulk, "there")
+    undone: list[None] = []
+    database.when_undone(lambda: undone.append(None))
+    outcomes = await asyncio.gather(
+        *(database.write_one_of(bulk, name) for name in ("a", "there", "b")),
+        return_exceptions=True,
+    )
+    assert [isinstance(one, StoreUnavailable) for one in outcomes] == [False, True, False]
+    assert undone
+    assert names(database_file) == {"there", "a", "b"}
 
 
 async def test_whoever_hands_in_a_function_to_call_hears_of_each_rollback(

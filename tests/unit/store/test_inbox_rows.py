@@ -1,6 +1,6 @@
 """The inbox: which incident a post belongs to, also after a transaction that came to nothing."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -23,8 +23,9 @@ class Noting:
         self._bulk = Bulk(self.inbox.note)
         database.when_undone(self.inbox.forget)
 
-    async def note(self, key: str, fresh_id: str, body: bytes = b"{}") -> Noted:
-        return await self.database.write_one_of(self._bulk, Post(AT, key, fresh_id, body))
+    async def note(self, key: str, fresh_id: str, body: bytes = b"{}", at: int = 0) -> Noted:
+        post = Post(AT + timedelta(seconds=at), key, fresh_id, body)
+        return await self.database.write_one_of(self._bulk, post)
 
 
 async def test_posts_of_one_problem_name_one_incident(database: Database) -> None:
@@ -33,6 +34,27 @@ async def test_posts_of_one_problem_name_one_incident(database: Database) -> Non
     assert await noting.note("key", "second") == Noted("first", duplicate=True)
     assert await noting.note("other", "third") == Noted("third", duplicate=False)
     assert await database.read(count) == 3
+
+
+async def test_the_same_body_again_is_counted_and_another_is_kept_beside_it(
+    database: Database,
+) -> None:
+    noting = Noting(database)
+    for body, at in ((b"a", 0), (b"a", 1), (b"b", 2), (b"b", 5), (b"b", 4)):
+        await noting.note("key", "first", body, at=at)
+    rows = await database.write(lambda c: noting.inbox.waiting(c, limit=10))
+    assert [(row.body, row.times, row.incident_id) for row in rows] == [
+        (b"a", 2, "first"),
+        (b"b", 3, "first"),
+    ]
+    assert rows[1].received_at == AT + timedelta(seconds=2)
+    assert rows[1].last_received_at == AT + timedelta(seconds=5)
+    assert await database.read(count) == 5
+    # The first row is made into an incident; the second goes on counting.
+    await database.write(lambda c: noting.inbox.done(c, up_to=rows[0].id))
+    await noting.note("key", "other", b"b")
+    [left] = await database.write(lambda c: noting.inbox.waiting(c, limit=10))
+    assert (left.id, left.times) == (rows[1].id, 4)
 
 
 async def test_posts_that_wait_through_a_restart_still_name_their_incident(
