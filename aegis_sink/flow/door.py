@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from aegis_sink.dialects.table import Recognised, read
 from aegis_sink.flow.inbox import Sorting
@@ -49,7 +50,7 @@ class Door:
         if len(findings) != 1 or findings[0].gone:
             return await self.accept(raw, recognised, door=door)
         finding = findings[0]
-        key = provisional_key(finding, failure_class(finding.object.kind, finding.errors))
+        key = _key(finding)
         try:
             noted = await self.sorting.note(Post(self.clock(), key, self.new_id(), raw))
         except StoreError as error:
@@ -172,6 +173,11 @@ def sighting(
             details=finding.details,
         ),
     )
+
+
+@lru_cache(maxsize=256)
+def _key(finding: Finding) -> str:
+    return provisional_key(finding, failure_class(finding.object.kind, finding.errors))
 
 
 def provisional_key(finding: Finding, what: str) -> str:

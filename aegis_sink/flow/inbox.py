@@ -19,7 +19,7 @@ from aegis_sink.store.inbox import Inbox, Noted, Post, Waiting, count
 log = logging.getLogger(__name__)
 
 QUIET_SECONDS = 0.02
-LATEST_SECONDS = 0.5
+LATEST_SECONDS = 2.0
 CHUNK = 32
 BUSY_CHUNK = 8  # short enough that a post behind it hardly waits
 BACKLOG = 20_000

@@ -75,7 +75,7 @@ class Inbox:
         """
         cursor = connection.cursor()
         latest = self._remembered(cursor)
-        unknown = {post.key for post in posts} - latest.keys()
+        unknown = {post.key for post in posts if post.key not in latest}
         known = _known(cursor, unknown) if unknown else {}
         noted: list[Noted] = []
         again: dict[int, int] = {}
