@@ -227,6 +227,7 @@ async def build(
         },
         clock=clock,
         owner=f"{socket.gethostname()}-{os.getpid()}"[:64],
+        redact=redact,
         observe=observe,
         posts=lambda: door.sorting.posts,
     )

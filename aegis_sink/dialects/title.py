@@ -35,8 +35,8 @@ class Title:
 def parse_title(text: str) -> Title | None:
     """The title's parts, or None when it is none."""
     prefix, found, rest = text[:TITLE_LIMIT].partition(PHRASE)
-    if not found:
-        return None
+    if not found or (len(text) > TITLE_LIMIT and "\n" not in rest):
+        return None  # a title that was cut could end within a name
     prefix = prefix.strip().lstrip(">").strip().lstrip("*").strip()
     k8sgpt = ""
     if prefix:
@@ -76,14 +76,14 @@ def _kind_and_name(rest: str) -> tuple[str, str] | None:
     elif "*" in line:
         line = line.partition("*")[0].rstrip()  # a fork writes labels and images behind the title
     kind, _, name = line.rpartition(" ")
-    if not _is_name(name):
-        # A fork writes them into the title: the one word that is namespace/name says where.
-        words = line.split(" ")
-        places = [n for n, word in enumerate(words) if n and "/" in word and _is_name(word)]
-        if len(places) == 1:
-            kind, name = " ".join(words[: places[0]]), words[places[0]]
-        elif places or not _is_name(name, _ODD_NAME):
-            return None
+    # A fork writes them into the title: the first word that is namespace/name says where they
+    # begin, since the kind before it has no such word but perhaps its first.
+    words = line.split(" ")
+    place = next((n for n, word in enumerate(words) if n and "/" in word and _is_name(word)), None)
+    if place is not None:
+        kind, name = " ".join(words[:place]), words[place]
+    elif not (_is_name(name) or _is_name(name, _ODD_NAME)):
+        return None
     kind = clean(kind, NAME_LIMIT).strip()
     return (kind, name) if kind else None
 

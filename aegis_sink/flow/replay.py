@@ -23,14 +23,22 @@ class Replay:
     cluster: str
 
     async def incident(self, incident_id: str) -> list[Receipt]:
-        """The raw bodies of an incident once more, as new; [] when they are no longer kept."""
+        """The raw bodies of an incident once more, as new; [] when they are no longer kept.
+
+        A body that this version does not understand goes to quarantine.
+        """
         bodies = await self.database.read(lambda c: incidents.bodies(c, incident_id))
         receipts = []
-        for number, (_, packed) in enumerate(bodies):
+        for _, packed in bodies:
             raw = zlib.decompress(packed)
-            recognised = read(raw, cluster=self.cluster, yaml=True)
+            try:
+                recognised = read(raw, cluster=self.cluster, yaml=True)
+            except DialectError as error:  # an older version understood it
+                receipts.append(await self.door.quarantine(raw, str(error), door=DOOR))
+                continue
             # The first makes the new incident; the others join it.
-            receipts.append(await self.door.accept(raw, recognised, door=DOOR, force=number == 0))
+            force = not any(receipt.items for receipt in receipts)
+            receipts.append(await self.door.accept(raw, recognised, door=DOOR, force=force))
         return receipts
 
     async def quarantined(self, item: Quarantined) -> Receipt:

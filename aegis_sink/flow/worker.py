@@ -70,6 +70,8 @@ class Worker:
     owner: str
     posts: Callable[[], int]
     """How many posts the door has taken: while they come fast, acknowledging goes first."""
+    redact: Callable[[str], str]
+    """For what errors say before it is stored."""
     observe: Callable[[str, str, float], None]
     """(stage, outcome, seconds) for the metrics."""
     _running: dict[asyncio.Task[None], Job] = field(default_factory=dict)
@@ -201,13 +203,16 @@ class Worker:
         await self._write_down(job, outcome)
 
     async def _write_down(self, job: Job, outcome: Outcome) -> None:
+        error_text = None
+        if isinstance(outcome, Later) and outcome.error is not None:
+            error_text = self.redact(outcome.error)
         while True:
             try:
                 if isinstance(outcome, Done):
                     await self.database.write(lambda c: jobs.finish(c, job, now=self.clock()))
                 else:
                     await self.database.write(
-                        partial(jobs.postpone, job=job, due_at=outcome.at, error=outcome.error)
+                        partial(jobs.postpone, job=job, due_at=outcome.at, error=error_text)
                     )
             except StoreError as error:
                 log.error("cannot write down %s of %s: %s", job.kind, job.incident_id, error)

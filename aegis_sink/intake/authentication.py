@@ -21,17 +21,19 @@ class WebhookGate:
     """
 
     def __init__(self, token: str | None) -> None:
-        self._token = None if token is None else _digest(token.encode())
+        self._token = None if token is None else _digest(_without_end(token.encode()))
 
     def admits(self, path_token: str, authorization: bytes) -> bool:
-        """Whether this request may come in."""
+        """Whether one of what this request shows is the token. A "/" at its end says nothing: it
+        comes and goes with the address it is written into."""
         if self._token is None:
             return True
-        path_token = path_token.rstrip("/")
-        given = path_token.encode() if path_token else _basic_password(authorization)
-        if given is None:
-            given = _bearer(authorization)
-        return given is not None and hmac.compare_digest(_digest(given), self._token)
+        shown = (path_token.encode(), _basic_password(authorization), _bearer(authorization))
+        # Each is compared, so that the time tells nothing of which was right.
+        right = [
+            hmac.compare_digest(_digest(_without_end(one)), self._token) for one in shown if one
+        ]
+        return any(right)
 
 
 class ApiGate:
@@ -57,10 +59,8 @@ class ApiGate:
             )
         return "send the API token as Authorization: Bearer TOKEN"
 
-    @property
-    def reads_signatures(self) -> bool:
-        """Whether `admits_finding` may need the body."""
-        return bool(self._signatures)
+    def _needs_signature(self) -> bool:
+        return bool(self._signatures) and self._token is None
 
     def admits(self, authorization: bytes) -> bool:
         """Whether a bearer token, or none where none is asked, lets this request in."""
@@ -69,6 +69,12 @@ class ApiGate:
         given = _bearer(authorization)
         return given is not None and hmac.compare_digest(_digest(given), self._token)
 
+    def may_admit(self, authorization: bytes, headers: Mapping[str, str]) -> bool:
+        """False when nothing in the body could let this request in: strangers do not fill the
+        memory."""
+        signed = bool(self._signatures) and "webhook-signature" in headers
+        return signed or (not self._needs_signature() and self.admits(authorization))
+
     def admits_finding(self, authorization: bytes, headers: Mapping[str, str], body: bytes) -> bool:
         """Like `admits`; with signing secrets, a signature of the last five minutes does too.
 
@@ -76,7 +82,7 @@ class ApiGate:
         """
         if not self._signatures:
             return self.admits(authorization)
-        if self._token is not None and self.admits(authorization):
+        if not self._needs_signature() and self.admits(authorization):
             return True
         return any(_signed(signature, headers, body) for signature in self._signatures)
 
@@ -98,6 +104,10 @@ def _signed(signature: Webhook, headers: Mapping[str, str], body: bytes) -> bool
     except (WebhookVerificationError, ValueError):
         return False
     return True
+
+
+def _without_end(token: bytes) -> bytes:
+    return token.rstrip(b"/") or token
 
 
 def _digest(value: bytes) -> bytes:

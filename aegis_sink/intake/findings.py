@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from aegis_sink.dialects.errors import DialectError, InvalidBody, NotReadable
-from aegis_sink.dialects.table import read
+from aegis_sink.dialects.table import Recognised, read
 from aegis_sink.intake.authentication import ApiGate
 from aegis_sink.intake.body import (
     MAX_BODY_BYTES,
@@ -23,6 +23,8 @@ from aegis_sink.intake.receipt import Accept, CannotStore, Receipt
 
 DOOR = "findings"
 MAX_WAIT_SECONDS = 600.0
+LONG_BYTES = 32 * 1024
+FINDINGS_LIMIT = 10_000  # making incidents of as many takes some seconds, and posts wait behind it
 
 JSON_TYPES = frozenset(
     {"", "application/json", "application/cloudevents+json", "application/x-ndjson", "text/plain"}
@@ -56,8 +58,8 @@ class FindingsDoor:
         if request.method != "POST":
             return problem(405, "only POST", headers={"allow": "POST"})
         authorization = header(request.scope, b"authorization")
-        if not self.gate.reads_signatures and not self.gate.admits(authorization):
-            return self._unknown()  # before the body: strangers cannot fill the memory
+        if not self.gate.may_admit(authorization, request.headers):
+            return self._unknown()
         try:
             body = await read_body(request.scope, receive)
         except BodyTooLarge:
@@ -79,7 +81,7 @@ class FindingsDoor:
         except ValueError as error:
             return problem(400, str(error))
         try:
-            recognised = read(body, cluster=self.cluster, yaml=media in YAML_TYPES)
+            recognised = await self._read(body, yaml=media in YAML_TYPES)
             receipt = await self.accept(body, recognised, door=DOOR, force=force)
         except NotReadable as error:
             return problem(400, str(error))
@@ -96,6 +98,19 @@ class FindingsDoor:
                 headers={"retry-after": str(error.retry_after)},
             )
         return JSONResponse({"incidents": await self._described(receipt, wait)})
+
+    async def _read(self, body: bytes, *, yaml: bool) -> Recognised:
+        """On a thread where it takes long: the operator's next post is not to wait for it."""
+        if len(body) <= LONG_BYTES and not yaml:
+            return read(body, cluster=self.cluster)
+        recognised = await asyncio.to_thread(read, body, cluster=self.cluster, yaml=yaml)
+        if len(recognised.findings) > FINDINGS_LIMIT:
+            raise InvalidBody(
+                recognised.dialect,
+                "$",
+                f"holds {len(recognised.findings)} findings; send at most {FINDINGS_LIMIT} at a time",
+            )
+        return recognised
 
     def _unknown(self) -> Response:
         return problem(401, self.gate.hint, headers={"www-authenticate": "Bearer"})

@@ -290,6 +290,7 @@ def make_flow(
         clock=clock,
         owner="test",
         posts=lambda: door.sorting.posts,
+        redact=lambda text: text.replace("hunter2", "[redacted]"),
         observe=lambda stage, outcome, seconds: None,
     )
     return Flow(file, clock, cluster, model, channel, database, door, worker, ids)

@@ -5,12 +5,17 @@ import json
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
+from aegis_sink.dialects.errors import NotReadable
 from aegis_sink.dialects.table import Recognised, read
+from aegis_sink.flow.replay import Replay
 from aegis_sink.flow.stages import MOST_COMPLETIONS
+from aegis_sink.flow.worker import Outcome, Stage
 from aegis_sink.intake.receipt import Status
 from aegis_sink.model import ObjectRef, State
-from aegis_sink.store import incidents
+from aegis_sink.store import incidents, jobs, quarantine, tables
+from aegis_sink.store.jobs import Job
 from tests.integration.flow.conftest import Flow, finding
 
 DEPLOYMENT = ObjectRef("Deployment", "api", "shop")
@@ -218,6 +223,34 @@ async def test_a_replayed_incident_ends_the_old_message_and_tells_nobody_twice(f
     assert await flow.reasons(new.id) == ["first"]
     edited = next(root for root in flow.channel.roots.values() if root.id == old.id)
     assert edited.superseded_by == new.id
+
+
+async def test_a_body_that_is_no_longer_understood_goes_to_quarantine_at_a_replay(
+    flow: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = await flow.post(finding("api-1", CRASH))
+
+    def no_more(body: bytes, *, cluster: str, yaml: bool) -> Recognised:
+        raise NotReadable("this version does not read it")
+
+    monkeypatch.setattr("aegis_sink.flow.replay.read", no_more)
+    [receipt] = await Replay(flow.database, flow.door, "east").incident(kept.id)
+    assert (receipt.status, receipt.items) == (Status.QUARANTINED, ())
+    [item] = await flow.database.read(quarantine.items)
+    assert (item.id, item.reason) == (receipt.id, "this version does not read it")
+
+
+async def test_what_a_failure_says_is_stored_without_secrets(flow: Flow) -> None:
+    async def fails(job: Job) -> Outcome:
+        raise RuntimeError("password hunter2 was refused")
+
+    flow.worker.stages = {**flow.worker.stages, jobs.COLLECT: Stage(fails, 1)}
+    await flow.post(finding("api-1", CRASH))
+    await flow.after(1)
+    errors = await flow.database.read(
+        lambda c: c.execute(select(tables.jobs.c.last_error)).scalars().all()
+    )
+    assert errors == ["RuntimeError: password [redacted] was refused"]
 
 
 @pytest.mark.parametrize("edits", [True, False])

@@ -79,6 +79,22 @@ async def test_yaml_is_read_where_it_is_announced(served: Any) -> None:
     assert is_problem(await served.post("/v1/findings", body), 400)
 
 
+async def test_more_findings_than_fit_into_one_request_are_422_and_none_is_stored(
+    served: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aegis_sink.intake.findings.FINDINGS_LIMIT", 50)
+    many = {
+        "kind": "ResultList",
+        "items": [result(f"shop/api-{n}", pad="x" * 999) for n in range(51)],
+    }
+    answer = await served.post("/v1/findings", many)
+    assert is_problem(answer, 422)
+    assert "at most 50" in answer.json["detail"]
+    assert (await served.get("/v1/incidents")).json["incidents"] == []
+    fits = {**many, "items": many["items"][:50]}
+    assert (await served.post("/v1/findings", fits)).status == 200
+
+
 @pytest.mark.parametrize(
     ("body", "detail"),
     [

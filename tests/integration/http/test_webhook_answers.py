@@ -149,6 +149,7 @@ def basic(password: str, user: str = "aegis") -> str:
         ("/webhook/", {"authorization": basic(TOKEN)}, 200),
         ("/webhook", {"authorization": basic(TOKEN, "")}, 200),
         ("/webhook", {"authorization": f"Bearer {TOKEN}"}, 200),
+        ("/webhook/wrong", {"authorization": basic(TOKEN)}, 200),
         ("/webhook", {}, 401),
         ("/webhook/", {}, 401),
         ("/webhook/wrong", {}, 401),
@@ -181,6 +182,16 @@ async def test_a_token_that_a_url_must_escape_works_in_both_places(serve: Any) -
             "/webhook", slack("Pod shop/api-0"), authorization=basic("a/b c+ü%")
         )
         assert (in_path.status, as_basic.status) == (200, 200)
+
+
+async def test_a_token_that_ends_like_a_path_works_and_does_not_open_to_everybody(
+    serve: Any,
+) -> None:
+    async with serve(webhook_token="abc/") as served:
+        assert (await served.post("/webhook/abc/", slack("Pod shop/api-0"))).status == 200
+        assert (await served.post("/webhook/abc", slack("Pod shop/api-0"))).status == 200
+        for path in ("/webhook", "/webhook/", "/webhook//"):
+            assert (await served.post(path, slack("Pod shop/api-0"))).status == 401
 
 
 async def test_without_a_token_the_last_segment_does_not_matter(served: Any) -> None:

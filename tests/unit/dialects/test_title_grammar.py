@@ -63,6 +63,18 @@ from aegis_sink.model import ObjectRef
             "",
         ),
         (
+            ">*[cr] K8sGPT analysis of the Pod ns/a app=web nginx*",
+            "cr",
+            ObjectRef("Pod", "a", "ns"),
+            "",
+        ),
+        (
+            ">*[cr] K8sGPT analysis of the Storage/Pod ns/a app=web registry/nginx X!*",
+            "cr",
+            ObjectRef("Storage/Pod", "a", "ns"),
+            "",
+        ),
+        (
             ">*[cr] K8sGPT analysis of the GatewayClass eg*",
             "cr",
             ObjectRef("GatewayClass", "eg"),
@@ -87,7 +99,7 @@ def test_a_title_is_read(text: str, k8sgpt: str, ref: ObjectRef, container: str)
         ">*[cr] K8sGPT analysis of the Pod ns/*",
         ">*[not a name] K8sGPT analysis of the Pod ns/a*",
         "before >*[cr] K8sGPT analysis of the Pod ns/a*",
-        ">*[cr] K8sGPT analysis of the Pod a/b c/d X!*",
+        f">*[cr] K8sGPT analysis of the Pod ns/{'a' * 2048}*",
         ">*[cr] K8sGPT analysis of the Pod\nns/a*",
     ],
 )

@@ -97,6 +97,17 @@ def test_with_both_the_token_opens_too() -> None:
     assert ApiGate("token", (NEW,)).admits_finding(b"Bearer token", {}, BODY)
 
 
+def test_only_who_shows_something_that_may_open_is_read() -> None:
+    for token in ("token", None):
+        gate = ApiGate(token, (NEW,))
+        assert not gate.may_admit(b"", {})
+        assert not gate.may_admit(b"Bearer wrong", {})
+        assert gate.may_admit(b"", {"webhook-signature": "v1,unread"})
+    assert ApiGate("token", (NEW,)).may_admit(b"Bearer token", {})
+    assert ApiGate(None).may_admit(b"", {})
+    assert not ApiGate(None, closed=True).may_admit(b"", {})
+
+
 def test_a_signature_opens_nothing_but_findings() -> None:
     assert not ApiGate("token", (NEW,)).admits(signed(NEW)["webhook-signature"].encode())
 
