@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 SHELL := /bin/bash
-RUN_DB ?= $(VENV)/run/aegis-sink.db
 INCIDENT ?= k8sgpt/results/pod-oomkilled.yaml
 TESTS ?= tests
 
@@ -13,9 +12,7 @@ TESTS ?= tests
 ## ONCE=1 exits after the message.
 run: $(VENV)/runtime.stamp
 	@echo "make run: SQLite, no cluster, playbooks only unless Ollama answers, messages to this terminal."
-	@mkdir -p $(dir $(RUN_DB))
-	@AEGIS_DATABASE_URL="$${AEGIS_DATABASE_URL:-sqlite:///$(RUN_DB)}" \
-	 AEGIS_KUBERNETES="$${AEGIS_KUBERNETES:-off}" \
+	@AEGIS_KUBERNETES="$${AEGIS_KUBERNETES:-off}" \
 	 AEGIS_GROUP_WAIT="$${AEGIS_GROUP_WAIT:-0s}" \
 	 AEGIS_LOG_LEVEL="$${AEGIS_LOG_LEVEL:-error}" \
 	 AEGIS_PORT="$${AEGIS_PORT:-$(if $(ONCE),0,8080)}" \
@@ -51,7 +48,7 @@ format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf aegis-sink.db* $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/runtime.stamp: requirements/runtime.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -6,6 +6,7 @@ import logging
 import os
 import random
 import secrets
+import shutil
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -317,7 +318,15 @@ def _notifier(settings: Settings, write: Callable[[str], object]) -> Notifier:
         )
     if settings.slack_webhook_url is not None:
         return SlackWebhook(settings.slack_webhook_url.get_secret_value())
-    return TerminalNotifier(lambda text: _write_out(write, text))
+    return TerminalNotifier(lambda text: _write_out(write, text), program=_program())
+
+
+def _program() -> str:
+    """What a person types to run this program: its path where the name alone is not found."""
+    called = sys.argv[0]
+    if shutil.which("aegis-sink") is None and Path(called).name == "aegis-sink":
+        return called
+    return "aegis-sink"
 
 
 def _write_out(write: Callable[[str], object], text: str) -> None:

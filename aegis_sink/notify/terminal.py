@@ -15,7 +15,8 @@ COLUMNS = 100
 class TerminalNotifier:
     """Writes each telling as a block of lines, at most 100 columns wide, without colours.
 
-    `write` gets whole lines with their newline, in one call a telling.
+    `write` gets whole lines with their newline, in one call a telling; `program` is what this
+    program is called by here.
     """
 
     name = "terminal"
@@ -25,16 +26,19 @@ class TerminalNotifier:
         self,
         write: Callable[[str], None],
         *,
+        program: str = "aegis-sink",
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._write = write
+        self._program = program
         self._now = now
 
     async def post(self, incident: Incident, reason: NoticeReason, *, nonce: str) -> Posted:
         """Write the whole message."""
         now = self._now()
         message = compose(incident, reason, now=now)
-        self._show(plain_lines(message, now=now, more=f"with: aegis-sink incidents {incident.id}"))
+        more = f"with: {self._program} incidents {incident.id}"
+        self._show(plain_lines(message, now=now, more=more))
         return Posted(channel=self.name)
 
     async def edit(self, incident: Incident, reason: NoticeReason, posted: Posted) -> None:

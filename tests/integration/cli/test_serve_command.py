@@ -1,6 +1,7 @@
 """`aegis-sink serve` as a process: it starts, says where it listens, and ends cleanly."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -27,6 +28,23 @@ def test_a_replay_once_prints_the_message_and_exits_with_0(tmp_path: Path) -> No
     assert ended.returncode == 0, ended.stderr
     assert "memory" in ended.stdout
     assert "Traceback" not in ended.stderr
+
+
+def test_the_command_that_the_message_names_shows_the_incident(tmp_path: Path) -> None:
+    program = Path(sys.executable).with_name("aegis-sink")
+    environment = environment_for(tmp_path, log_level="error")
+
+    def run(*command: str) -> str:
+        ended = subprocess.run(
+            command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60
+        )
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    message = run(str(program), "serve", "--replay", str(INCIDENT), "--once")
+    found = re.search(r"with: (\S+ incidents [0-9a-f]{16})", message)
+    assert found is not None, message
+    assert "memory" in run(*found[1].split())
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
