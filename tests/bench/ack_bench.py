@@ -37,7 +37,7 @@ def run() -> dict[str, Numbers]:
         again.write_bytes(json.dumps(body).encode())
         commit = _commit_p50_ms(place)
         rounds: dict[str, list[Numbers]] = {}
-        with _echo() as echo_port, _sink(place) as sink_port:
+        with _echo() as echo_port, sink(place) as sink_port:
             for number in range(ROUNDS):
                 for name, port, connections, bodies in (
                     ("echo", echo_port, CONNECTIONS, again),
@@ -54,7 +54,7 @@ def run() -> dict[str, Numbers]:
                 rounds.setdefault("echo beside new", []).append(
                     _load(echo_port, CONNECTIONS, again)
                 )
-            with tempfile.TemporaryDirectory(dir=place) as fresh, _sink(Path(fresh)) as port:
+            with tempfile.TemporaryDirectory(dir=place) as fresh, sink(Path(fresh)) as port:
                 result = _load(port, CONNECTIONS, new)
                 rounds.setdefault("new problems", []).append(result)
                 _say(f"round {number + 1}: {'new problems':18} {result['per_second']:8.0f}/s")
@@ -108,11 +108,11 @@ def _echo() -> Iterator[int]:
         yield int(process.stdout.readline())
     finally:
         process.terminate()
-        process.wait()
+        process.communicate()
 
 
 @contextmanager
-def _sink(folder: Path) -> Iterator[int]:
+def sink(folder: Path) -> Iterator[int]:
     process = subprocess.Popen(
         [sys.executable, "-m", "aegis_sink.cli", "serve"],
         stdout=subprocess.DEVNULL,
@@ -136,7 +136,7 @@ def _sink(folder: Path) -> Iterator[int]:
         yield int(found[1])
     finally:
         process.terminate()
-        process.wait()
+        process.communicate()
 
 
 def _commit_p50_ms(folder: Path) -> float:
