@@ -209,7 +209,7 @@ class Database:
     def _commit_gathered(self) -> None:
         """Commit what was gathered, here when that is quick, else on the writer's thread."""
         gathered, self._gathered = self._gathered, []
-        if not self._commit_here(gathered):
+        if gathered and not self._commit_here(gathered):
             for item in gathered:
                 self._queue.put(item)
 
@@ -224,10 +224,8 @@ class Database:
         ):
             return False
         try:
-            connection = self._connection.connection.driver_connection
-            assert connection is not None
             started = time.monotonic()
-            committed = self._try_to_commit(connection, gathered)
+            committed = self._try_to_commit(self._connection, gathered)
             if time.monotonic() - started > SLOW_COMMIT_SECONDS:
                 self._slow_until = time.monotonic() + SLOW_DISK_SECONDS
         finally:
@@ -236,26 +234,24 @@ class Database:
             _resolve(gathered)
         return committed
 
-    def _try_to_commit(
-        self, connection: DBAPIConnection, gathered: Sequence[_BulkItem[Any]]
-    ) -> bool:
+    def _try_to_commit(self, connection: Connection, gathered: Sequence[_BulkItem[Any]]) -> bool:
         """One attempt that waits for nobody; the thread finds out what is wrong if it fails."""
-        cursor = connection.cursor()
         try:
+            driver_connection = _driver_connection(connection)
+            cursor = driver_connection.cursor()
             cursor.execute("BEGIN IMMEDIATE")
             try:
-                _run_bulk(connection, gathered)
+                _run_bulk(driver_connection, gathered)
                 cursor.execute("COMMIT")
             except BaseException:
                 cursor.execute("ROLLBACK")
                 raise
+            cursor.close()
         except Exception as error:  # noqa: BLE001 — tried again on the thread, whose errors are heard
             for forget in self._undone:
                 forget()
             log.debug("a commit on the event loop failed: %s", _cause(error))
             return False
-        finally:
-            cursor.close()
         return True
 
     def _read(self, run: Callable[[Connection], T]) -> T:
@@ -339,9 +335,13 @@ def _run(connection: Connection, batch: Sequence[_Pending]) -> None:
         else:
             item.result = item.run(connection)
     if gathered:
-        driver_connection = connection.connection.driver_connection
-        assert driver_connection is not None
-        _run_bulk(driver_connection, gathered)
+        _run_bulk(_driver_connection(connection), gathered)
+
+
+def _driver_connection(connection: Connection) -> DBAPIConnection:
+    driver_connection: DBAPIConnection | None = connection.connection.driver_connection
+    assert driver_connection is not None
+    return driver_connection
 
 
 def _run_bulk(connection: DBAPIConnection, gathered: Sequence[_BulkItem[Any]]) -> None:
