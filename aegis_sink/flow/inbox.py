@@ -19,7 +19,7 @@ from aegis_sink.store.inbox import Inbox, Noted, Post, Waiting, count
 log = logging.getLogger(__name__)
 
 QUIET_SECONDS = 0.02
-LATEST_SECONDS = 2.0
+LATEST_SECONDS = 5.0  # half of the time a first message waits anyway (AEGIS_GROUP_WAIT)
 CHUNK = 32
 BUSY_CHUNK = 8  # short enough that a post behind it hardly waits
 BACKLOG = 20_000
@@ -92,9 +92,14 @@ class Sorting:
             )
 
     async def settle(self) -> None:
-        """Make incidents of all that waits."""
-        if self._left > 0:
-            self._made(await self.database.write(self.drain))
+        """Make incidents of all that waits now; posts that come meanwhile go in between."""
+        wanted = self._left
+        while wanted > 0 and self._left > 0:
+            made = await self.database.write(partial(self.drain, limit=CHUNK))
+            self._made(made)
+            if made == 0:  # somebody else made them, and tells of it in a moment
+                return
+            wanted -= made
 
     async def start(self) -> None:
         """Take up what an earlier run was told and could not finish."""
