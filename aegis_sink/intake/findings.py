@@ -63,7 +63,7 @@ class FindingsDoor:
         try:
             body = await read_body(request.scope, receive)
         except BodyTooLarge:
-            return problem(413, f"the body is over {MAX_BODY_BYTES} bytes", headers=_CLOSE)
+            return problem(413, f"the body is over {MAX_BODY_BYTES} bytes")
         except ClientGone:
             return None
         if not self.gate.admits_finding(authorization, request.headers, body):
@@ -121,9 +121,6 @@ class FindingsDoor:
         ids = list(dict.fromkeys(item.incident_id for item in receipt.items))
         described = await asyncio.gather(*(self.describe(one, wait) for one in ids))
         return [{**what, "created": created[one]} for one, what in zip(ids, described, strict=True)]
-
-
-_CLOSE = {"connection": "close"}
 
 
 def _flag(text: str) -> bool:

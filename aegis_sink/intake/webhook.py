@@ -65,7 +65,8 @@ class WebhookDoor:
             body = await read_body(scope, receive)
         except BodyTooLarge:
             self.count(DOOR, "too_large")
-            await _answer(send, 413, {"error": f"the body is over {MAX_BODY_BYTES} bytes"}, _CLOSE)
+            # The rest is read away: most clients hear an answer only after they have sent all.
+            await _answer(send, 413, {"error": f"the body is over {MAX_BODY_BYTES} bytes"})
             return
         except ClientGone:
             self.count(DOOR, "client_gone")
@@ -92,9 +93,6 @@ class WebhookDoor:
             log.warning("quarantined a webhook body of %d bytes: %s", len(body), error)
             return await self.quarantine(body, str(error), door=DOOR)
         return await self.post(body, recognised, door=DOOR)
-
-
-_CLOSE = (b"connection", b"close")
 
 
 def _sender(scope: Scope) -> str:

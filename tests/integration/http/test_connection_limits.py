@@ -205,3 +205,18 @@ async def test_nonsense_is_400_and_the_log_does_not_quote_it(
     writer.write(b"POST /webhook/planted-token HTTP/9.9\r\n\r\n")
     assert b" 400 " in (await until_closed(reader)).splitlines()[0]
     assert "planted" not in caplog.text
+
+
+async def test_who_sends_all_before_reading_hears_413_and_may_go_on(serve: Any) -> None:
+    size = 6 * 1024 * 1024  # more than the buffers between the two can hold
+    async with serve() as served:
+        for path in ("/webhook", "/v1/findings"):
+            reader, writer = await served.connect()
+            head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {size}\r\n\r\n"
+            writer.write(head.encode() + b"x" * size)
+            async with asyncio.timeout(30):
+                await writer.drain()
+                answer = await reader.readuntil(b"}")
+                assert answer.startswith(b"HTTP/1.1 413 ")
+                writer.write(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+                assert await reader.readuntil(b"\r\n") == b"HTTP/1.1 200 OK\r\n"
