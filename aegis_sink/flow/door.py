@@ -67,15 +67,15 @@ class Door:
         """Store a body and make incidents of it before the answer; CannotStore when nothing was."""
         arrival = self._arrival(raw, recognised, door=door, force=force)
 
-        def write(connection: Connection) -> tuple[Accepted, ...]:
+        def write(connection: Connection) -> tuple[int, tuple[Accepted, ...]]:
             # What came before goes first, or one problem could become two incidents.
-            self.sorting.drain(connection)
-            return accept(connection, [arrival])[0]
+            return self.sorting.drain(connection), accept(connection, [arrival])[0]
 
         try:
-            outcome = await self.database.write(write)
+            drained, outcome = await self.database.write(write)
         except StoreError as error:
             raise _cannot(error) from error
+        self.sorting.made(drained)
         self.wake()
         items = tuple(
             ReceiptItem(one.incident_id, one.created) for one in outcome if one.incident_id

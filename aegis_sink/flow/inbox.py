@@ -96,10 +96,17 @@ class Sorting:
         wanted = self._left
         while wanted > 0 and self._left > 0:
             made = await self.database.write(partial(self.drain, limit=CHUNK))
-            self._made(made)
+            self.made(made)
             if made == 0:  # somebody else made them, and tells of it in a moment
                 return
             wanted -= made
+
+    def made(self, posts: int) -> None:
+        """A write that drained the inbox is on disk: so many posts became incidents."""
+        # May go below zero for a moment: who posted may hear of it after who drained.
+        self._left -= posts
+        if posts:
+            self.sorted()
 
     async def start(self) -> None:
         """Take up what an earlier run was told and could not finish."""
@@ -113,17 +120,22 @@ class Sorting:
             self._arrived.clear()
             await self._quiet()
             loop, before = asyncio.get_running_loop(), self._posts
-            while self._left > 0:
+            while True:
                 chunk = CHUNK if self._posts == before else BUSY_CHUNK
                 before, started = self._posts, loop.time()
                 try:
-                    self._made(await self.database.write(partial(self.drain, limit=chunk)))
+                    made = await self.database.write(partial(self.drain, limit=chunk))
                 except StoreError as error:
                     log.error("posts wait in the inbox, trying again: %s", error)
                     await asyncio.sleep(RETRY_SECONDS)
+                    continue
                 except Exception:  # a task that ends would make no incidents any more
                     log.exception("posts wait in the inbox, trying again")
                     await asyncio.sleep(RETRY_SECONDS)
+                    continue
+                if made == 0:
+                    break  # it is empty; whatever is posted from here on sets `_arrived`
+                self.made(made)
                 if self._posts != before and self._left < BACKLOG:
                     await asyncio.sleep(max(QUIET_SECONDS, SHARE * (loop.time() - started)))
 
@@ -135,8 +147,3 @@ class Sorting:
             await asyncio.sleep(QUIET_SECONDS)
             if self._posts == before:
                 return
-
-    def _made(self, made: int) -> None:
-        self._left = max(0, self._left - made)
-        if made:
-            self.sorted()

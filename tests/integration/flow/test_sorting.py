@@ -1,0 +1,61 @@
+"""From the inbox to incidents: everything is made, and nothing goes on when all of it is."""
+
+import asyncio
+import json
+from functools import partial
+from typing import Any
+
+import pytest
+
+from aegis_sink.dialects.table import read
+from aegis_sink.store import incidents
+from aegis_sink.store.database import Connection
+from tests.integration.flow.conftest import Flow, finding
+
+CRASH = "the last termination reason is Error container=api pod=api-1"
+
+
+def slack(pod: str) -> bytes:
+    title = f">*[main] K8sGPT analysis of the Pod shop/{pod}*"
+    return json.dumps({"text": title, "attachments": [{"type": "mrkdwn", "text": ""}]}).encode()
+
+
+async def posted(flow: Flow, body: bytes) -> str:
+    return (await flow.door.post(body, read(body, cluster="east"), door="webhook")).id
+
+
+async def test_when_a_persons_body_empties_the_inbox_the_service_is_idle_afterwards(
+    flow: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = await posted(flow, slack("api-1"))
+    await flow.post(finding("api-2", CRASH))
+    assert (await flow.incident(waiting)).occurrences == 1
+    await flow.after(60)
+    writes: list[object] = []
+    write = flow.database.write
+
+    async def counted(run: Any) -> Any:
+        writes.append(run)
+        return await write(run)
+
+    monkeypatch.setattr(flow.database, "write", counted)
+    await asyncio.sleep(0.3)  # a loop without a pause writes hundreds of times in this
+    assert len(writes) < 5
+
+
+async def test_posts_through_both_doors_at_once_all_become_incidents_without_a_reader(
+    flow: Flow,
+) -> None:
+    names = [f"web{chr(97 + n)}" for n in range(20)]
+    ids, _ = await asyncio.gather(
+        asyncio.gather(*(posted(flow, slack(name)) for name in names)),
+        asyncio.gather(*(flow.post(finding(f"{name}-2", CRASH)) for name in names)),
+    )
+    async with asyncio.timeout(30):
+        for incident_id in ids:
+            while await flow.database.read(partial(_found, incident_id)) is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+
+def _found(incident_id: str, connection: Connection) -> object:
+    return incidents.get(connection, incident_id)
