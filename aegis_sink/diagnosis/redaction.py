@@ -16,7 +16,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 MARK = "[redacted:"
-_NOT_DONE = r"(?!\[redacted:)"
+# Only what this module writes counts as done: text from outside may hold the mark too, and must not
+# switch a rule off. The names are those of RULES.
+_DONE = re.compile(
+    r"(?:\[redacted:(?:pem|base64|webhook|url|database|header|cookie|jwt|cloud-key|git-key|chat-key"
+    r"|vendor-key|key-value|env|flag|email):[0-9a-f]{4}\])"
+)
+LONGEST_DONE = 40
+_ALL_DONE = re.compile(rf"(?:{_DONE.pattern})+[\s\"',;.:!?&}}\])>]*")
 
 Replace = Callable[[str, str], str]
 """(rule, secret) → placeholder."""
@@ -113,15 +120,25 @@ def _pattern(
 
     def apply(text: str, replace: Replace) -> str:
         def swap(found: re.Match[str]) -> str:
-            secret = found[group]
-            if not secret or MARK in secret or found.string.endswith(MARK, 0, found.start(group)):
+            start, end = max(found.start(group), _end_of_done(found, group)), found.end(group)
+            secret = found.string[start:end]
+            if not secret or _ALL_DONE.fullmatch(secret):
                 return found[0]
-            start, end = found.start(group) - found.start(), found.end(group) - found.start()
-            return found[0][:start] + replace(rule, secret) + found[0][end:]
+            before, after = start - found.start(), end - found.start()
+            return found[0][:before] + replace(rule, secret) + found[0][after:]
 
         return compiled.sub(swap, text)
 
     return Rule(rule, hints, apply)
+
+
+def _end_of_done(found: re.Match[str], group: int) -> int:
+    """Where the placeholder ends that the group begins in, whose name and digits may look like a
+    secret; 0 when it begins in none."""
+    at = found.start(group)
+    start = found.string.rfind(MARK, max(0, at - LONGEST_DONE), at + len(MARK))
+    done = _DONE.match(found.string, start) if start >= 0 else None
+    return done.end() if done is not None and at < done.end() else 0
 
 
 # --- PEM blocks -----------------------------------------------------------------------------
@@ -180,17 +197,15 @@ _VALUE = (
     r"(?:(?P<q>\\{0,3}[\"'])(?P<quoted>(?:(?!(?P=q))[^\n]){1,4096})"
     r"|(?P<bare>[^\s\"'&;\\]{1,4096}))"
 )
-_ASSIGNED = re.compile(
-    rf"\]?\\{{0,3}}[\"']?[ \t]{{0,3}}(?:[:=]|=>|:=)[ \t]{{0,3}}{_NOT_DONE}{_VALUE}"
-)
-_TO_LINE_END = re.compile(rf"={_NOT_DONE}(?P<bare>[^\n]{{1,8192}})")
-_AFTER_FLAG = re.compile(rf"[ \t]{{1,3}}{_NOT_DONE}(?!-){_VALUE}")
+_ASSIGNED = re.compile(rf"\]?\\{{0,3}}[\"']?[ \t]{{0,3}}(?:[:=]|=>|:=)[ \t]{{0,3}}{_VALUE}")
+_TO_LINE_END = re.compile(r"=(?P<bare>[^\n]{1,8192})")
+_AFTER_FLAG = re.compile(rf"[ \t]{{1,3}}(?!-){_VALUE}")
 _PAIRED = re.compile(
     rf"\\{{0,3}}[\"']?\s{{0,4}},?\s{{0,40}}\\{{0,3}}[\"']?[vV]alue\\{{0,3}}[\"']?"
-    rf"\s{{0,4}}[:=]\s{{0,4}}{_NOT_DONE}{_VALUE}"
+    rf"\s{{0,4}}[:=]\s{{0,4}}{_VALUE}"
 )
 _PAIRED_BEFORE = re.compile(
-    rf"\b[vV]alue\\{{0,3}}[\"']?\s{{0,4}}[:=]\s{{0,4}}{_NOT_DONE}{_VALUE}(?P=q)?"
+    rf"(?<![\w-])[vV]alue\\{{0,3}}[\"']?\s{{0,4}}[:=]\s{{0,4}}{_VALUE}(?P=q)?"
     r"\s{0,4},?\s{0,40}\\{0,3}[\"']?[nN]ame\\{0,3}[\"']?\s{0,4}[:=]\s{0,4}\\{0,3}[\"']?[\w.-]{0,60}\Z"
 )
 _NAME_BEFORE = re.compile(r"\b[nN]ame\\{0,3}[\"']?\s{0,4}[:=]\s{0,4}\\{0,3}[\"']?[\w.-]{0,60}\Z")
@@ -249,7 +264,7 @@ def _span(found: re.Match[str]) -> tuple[int, int]:
     if found["quoted"] is not None:
         return found.span("quoted")
     start, end = found.span("bare")
-    if MARK in found["bare"]:
+    if _DONE.search(found["bare"]):
         return start, end  # a part was taken out before; the rest goes with it
     kept = len(found["bare"].rstrip(_TRAILING))
     return start, start + kept if kept else end
@@ -257,7 +272,7 @@ def _span(found: re.Match[str]) -> tuple[int, int]:
 
 def _worth_hiding(value: str, word: str) -> bool:
     """Words about a secret stay; behind a weak name ("token", "secret") so do short ones."""
-    if value.lower().rstrip(".,:;!") in _WORDS_ABOUT or value.startswith(MARK):
+    if value.lower().rstrip(".,:;!") in _WORDS_ABOUT or _ALL_DONE.fullmatch(value):
         return False
     if word == "pwd" and value.startswith("/"):
         return False  # the working directory
@@ -298,9 +313,9 @@ _SECRET_OBJECT = re.compile(r"\bkind\\{0,3}[\"']?[ \t]{0,3}:[ \t]{0,3}\\{0,3}[\"
 _JSON_DATA = re.compile(
     r"(\\{0,3}\"(?:data|stringData)\\{0,3}\"\s{0,4}:\s{0,4}\{)([^{}]{1,1000000})\}"
 )
-_JSON_MEMBER = re.compile(r"(\\{0,3}\"\s{0,4}:\s{0,4}\\{0,3}\")((?!\[redacted:)[^\"\\]{1,1000000})")
+_JSON_MEMBER = re.compile(r"(\\{0,3}\"\s{0,4}:\s{0,4}\\{0,3}\")([^\"\\]{1,1000000})")
 _YAML_DATA = re.compile(r"^([ \t]{0,40})(?:data|stringData):[ \t]*$", re.M)
-_YAML_MEMBER = re.compile(r"([ \t]{0,40}[\w.-]{1,253}:[ \t]{1,4})(?!\[redacted:)(\S[^\n]*)")
+_YAML_MEMBER = re.compile(r"([ \t]{0,40}[\w.-]{1,253}:[ \t]{1,4})(\S[^\n]*)")
 
 
 def _base64(text: str, replace: Replace) -> str:
@@ -324,7 +339,8 @@ def _secret_objects(text: str, replace: Replace) -> str:
         return text
 
     def member(found: re.Match[str]) -> str:
-        return found[1] + replace("base64", found[2])
+        done = _ALL_DONE.fullmatch(found[2])
+        return found[0] if done else found[1] + replace("base64", found[2])
 
     def data(found: re.Match[str]) -> str:
         return f"{found[1]}{_JSON_MEMBER.sub(member, found[2])}}}"
@@ -351,7 +367,7 @@ def _yaml_members(lines: list[str], member: Callable[[re.Match[str]], str]) -> I
 _KEY_PREFIXES = (
     ("cloud-key", ("akia", "asia", "abia", "acca"), r"(?<![A-Za-z0-9])((?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16})(?![A-Za-z0-9])"),
     ("cloud-key", ("aiza", "ya29.", "gocspx-"), r"(AIza[\w-]{30,}|ya29\.[\w-]{20,}|GOCSPX-[\w-]{20,})"),
-    ("cloud-key", ("sig=", "signature=", "x-amz-"), r"(?i)[?&;](?:sig|signature|x-amz-signature|x-amz-credential|x-amz-security-token|x-goog-signature)=([^&\s\"'\[]{8,})"),
+    ("cloud-key", ("sig=", "signature=", "x-amz-"), r"(?i)[?&;](?:sig|signature|x-amz-signature|x-amz-credential|x-amz-security-token|x-goog-signature)=([^&\s\"']{8,})"),
     ("git-key", ("gh", "glpat-", "gldt-", "glrt-", "glptt-"), r"(?<![A-Za-z0-9])(gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|gl(?:pat|dt|rt|ptt|cbt|ft|agent|soat|imt)-[\w-]{16,})"),
     ("chat-key", ("xox", "xapp-"), r"(?<![A-Za-z0-9])(xox[a-z](?:\.xox[a-z])?-[\w-]{8,}|xapp-[\w-]{10,})"),
     ("vendor-key", ("sk_", "rk_", "whsec_", "sk-", "hf_", "npm_", "pypi-", "hvs.", "dckr_pat_", "sg.", "dop_v1_", "shpat_", "age-secret-key"),
@@ -364,38 +380,38 @@ RULES: tuple[Rule, ...] = (
     _pattern(
         "webhook",
         ("hooks.slack.com/", "/api/webhooks/", ".webhook.office.com/"),
-        r"(?:hooks\.slack\.com/|discord(?:app)?\.com/api/webhooks/|\.webhook\.office\.com/)([^\s\"'<>\[]{1,2048})",
+        r"(?:hooks\.slack\.com/|discord(?:app)?\.com/api/webhooks/|\.webhook\.office\.com/)([^\s\"'<>]{1,2048})",
         re.I,
     ),
     _pattern(
         "url",
         ("://",),
-        rf"://[^\s/@:\"'<>]{{0,64}}:{_NOT_DONE}([^\s/\"'<>,]{{1,256}})@",
+        r"://[^\s/@:\"'<>]{0,64}:([^\s/\"'<>,]{1,256})@",
     ),
     _pattern(
         "url",
         ("://",),
-        rf"://[^\s/@:\"'<>]{{0,64}}:(?!\d{{1,5}}[/\s?#\"']){_NOT_DONE}([^\s@\"'<>,]{{1,256}})@",
+        r"://[^\s/@:\"'<>]{0,64}:(?!\d{1,5}[/\s?#\"'])([^\s@\"'<>,]{1,256})@",
     ),
-    _pattern("url", ("://",), rf"://{_NOT_DONE}([^\s/@:\"'<>]{{16,512}})@"),
+    _pattern("url", ("://",), r"://([^\s/@:\"'<>]{16,512})@"),
     _pattern(
         "database",
         ("@tcp(", "@unix("),
-        r"[\w.-]{1,64}:(?!\[redacted:)([^\s@/\"']{1,256})@(?:tcp|unix)\(",
+        r"[\w.-]{1,64}:([^\s@/\"']{1,256})@(?:tcp|unix)\(",
     ),
     _pattern(
         "header",
         ("authorization", "api-key", "auth-token", "vault-token", "private-token", "access-token"),
         rf"\b(?:proxy-)?(?:authorization|x-api-key|x-auth-token|x-vault-token|private-token|x-access-token)"
         rf"\\{{0,3}}[\"']?[ \t]{{0,3}}[:=][ \t]{{0,3}}\[?\\{{0,3}}[\"']?(?:{_SCHEMES}[ \t]{{1,3}})?"
-        rf"{_NOT_DONE}(?!{_SCHEMES}\s)(?!redacted:)([^\s\"'\\]{{1,8192}})",
+        rf"(?!{_SCHEMES}\s)(?!redacted:)([^\s\"'\\]{{1,8192}})",
         re.I,
     ),
     Rule("header", ("bearer ", "basic "), _schemes),
     _pattern(
         "cookie",
         ("cookie",),
-        rf"\b(?:set-)?cookie\\{{0,3}}[\"']?[ \t]{{0,3}}:[ \t]{{0,3}}\\{{0,3}}[\"']?{_NOT_DONE}([^\n\"'\\]{{1,8192}})",
+        r"\b(?:set-)?cookie\\{0,3}[\"']?[ \t]{0,3}:[ \t]{0,3}\\{0,3}[\"']?([^\n\"'\\]{1,8192})",
         re.I,
     ),
     _pattern("jwt", ("eyj",), r"(?<![A-Za-z0-9])(eyJ[\w.=+/-]{16,})"),

@@ -109,7 +109,41 @@ def test_redacting_twice_changes_nothing(text: str) -> None:
     assert redact(once) == once
 
 
-PIECES = [text for text, _ in SECRETS] + NEEDED + [" ", "\n", '"', "=", ":", "@", "password", "{"]
+@pytest.mark.parametrize(("text", "secret"), SECRETS)
+@pytest.mark.parametrize(
+    "mark", ["[redacted:", "[redacted:x:1]", "[redacted:url:12345]", "[redacted:jwt:1f3c]"]
+)
+def test_a_mark_from_outside_hides_no_more_than_any_other_word(
+    text: str, secret: str, mark: str
+) -> None:
+    for place in ("{} " + _plain(text), "{}" + _plain(text), _plain(text, secret)):
+        forged, other = place.format(mark), place.format(mark.replace("redacted", "anything"))
+        once = redact(forged)
+        assert secret not in once or secret in redact(other), once
+        assert redact(once) == once
+
+
+def _plain(text: str, secret: str = "") -> str:
+    """For `format`: with a place before the secret, if one is named."""
+    escaped = text.replace("{", "{{").replace("}", "}}")
+    return escaped.replace(secret, "{}" + secret) if secret else escaped
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["password=[redacted:hunter2secret", "password=[redacted:hunter2secret:beef]",
+     "password=ab[redacted:jwt:1f3c]hunter2secret", "password='[redacted:jwt:1f3c] hunter2secret'",
+     "kind: Secret\ndata:\n  a: [redacted:jwt:1f3c]hunter2secret\n"],
+)  # fmt: skip
+def test_a_value_that_holds_a_mark_goes_whole(text: str) -> None:
+    assert "hunter2" not in redact(text)
+
+
+PIECES = (
+    [text for text, _ in SECRETS]
+    + NEEDED
+    + [" ", "\n", '"', "=", ":", "@", "password", "{", "[redacted:", "[redacted:jwt:1f3c]"]
+)
 
 
 @settings(max_examples=300, deadline=None)
