@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from sqlalchemy import Connection, bindparam, select, tuple_
+from sqlalchemy import ColumnElement, Connection, bindparam, select, tuple_
 from sqlalchemy.dialects.sqlite import insert
 
 from aegis_sink.model import Finding, Incident, State
@@ -189,7 +189,7 @@ def _gone(connection: Connection, rows: _Rows, arrival: Arrival, sighting: Sight
     found = connection.execute(
         select(i.id)
         .join_from(tables.findings, tables.incidents, f.incident_id == i.id)
-        .where(f.kind == ref.kind, f.namespace == ref.namespace, f.name == ref.name)
+        .where(*_shown_by(sighting.finding))
         .where(i.cluster == sighting.finding.cluster, i.state != State.RESOLVED)
         .where(i.merged_into.is_(None))
         .order_by(i.last_seen.desc())
@@ -199,8 +199,7 @@ def _gone(connection: Connection, rows: _Rows, arrival: Arrival, sighting: Sight
         newest = newest or incident_id
         connection.execute(
             tables.findings.update()
-            .where(f.incident_id == incident_id)
-            .where(f.kind == ref.kind, f.namespace == ref.namespace, f.name == ref.name)
+            .where(f.incident_id == incident_id, *_shown_by(sighting.finding))
             .values(gone_at=arrival.received_at)
         )
         if _still_shown(connection, incident_id):
@@ -212,6 +211,15 @@ def _gone(connection: Connection, rows: _Rows, arrival: Arrival, sighting: Sight
         rows.note(incident_id, arrival.received_at, "gone", "K8sGPT deleted its Result")
         rows.enqueue(incident_id, jobs.RESOLVE, arrival.received_at + arrival.hold)
     return Accepted(newest, created=False, duplicate=not newest)
+
+
+def _shown_by(gone: Finding) -> tuple[ColumnElement[bool], ...]:
+    """The rows that say the same of the object; what another K8sGPT CR says of it stays."""
+    f = tables.findings.c
+    ref = gone.object
+    same = (f.kind == ref.kind, f.namespace == ref.namespace, f.name == ref.name)
+    # Operators before v0.0.22 do not name the CR.
+    return (*same, f.k8sgpt.in_((gone.k8sgpt, ""))) if gone.k8sgpt else same
 
 
 def _still_shown(connection: Connection, incident_id: str) -> bool:

@@ -218,6 +218,19 @@ async def test_merging_the_same_finding_keeps_one_with_the_later_time(
     assert (kept.times, kept.last_seen) == (2, second.last_seen)
 
 
+async def test_what_another_k8sgpt_still_reports_is_not_gone(
+    database: Database, arrive: Arrive
+) -> None:
+    [[one], [other]] = await put(
+        database, arrive(POD_A, k8sgpt="east"), arrive(POD_A, k8sgpt="west", at=1)
+    )
+    assert one.incident_id == other.incident_id
+    await put(database, arrive(POD_A, k8sgpt="east", gone=True, at=2))
+    assert await database.read(lambda c: incidents.gone_at(c, one.incident_id)) is None
+    await put(database, arrive(POD_A, k8sgpt="west", gone=True, at=3))
+    assert await database.read(lambda c: incidents.gone_at(c, one.incident_id)) is not None
+
+
 async def test_a_body_that_came_many_times_counts_as_often(
     database: Database, arrive: Arrive
 ) -> None:
