@@ -148,7 +148,7 @@ class Settings(BaseModel):
     slack_bot_token: SecretStr | None = Field(None, description="`xoxb-…`: full mode.")
     slack_channel: str | None = Field(None, description="Channel id (best) or name for the bot.")
     slack_webhook_url: SecretStr | None = Field(
-        None, description="Incoming webhook, the lesser mode: no edits, no buttons."
+        None, description="Incoming webhook, the lesser mode: no edits, no threads."
     )
     slack_api_url: WebAddress = Field(
         "https://slack.com/api/", description="Slack's Web API, for proxies and tests."

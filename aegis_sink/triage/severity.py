@@ -15,7 +15,7 @@ _WORST_FIRST = (DOWN, DEGRADED, RISK, HINT)
 #   down      nobody is served, or nothing can be changed
 #   degraded  some are served, or will not be after the next restart or rollout
 #   risk      works now
-#   hint      advice; told in the daily digest
+#   hint      advice; listed, and nobody is told
 _TABLE: dict[str, tuple[tuple[str, Severity], ...]] = {
     "Pod": (
         ("SchedulingGated", RISK),  # held back on purpose

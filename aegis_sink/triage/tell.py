@@ -80,7 +80,7 @@ def _resolved(incident: Incident) -> Decision:
 
 def _first(incident: Incident, now: datetime, rules: TellRules) -> Decision:
     if incident.severity is Severity.HINT:
-        return Decision(None, "muted: a hint, told in the daily digest")
+        return Decision(None, "muted: a hint is listed, and nobody is told of it")
     due = incident.first_seen + rules.group_wait
     if now < due:
         return Decision(None, "waits for more findings of the same problem", due)
