@@ -26,9 +26,7 @@ MAX_WAIT_SECONDS = 600.0
 LONG_BYTES = 32 * 1024
 FINDINGS_LIMIT = 10_000  # making incidents of as many takes some seconds, and posts wait behind it
 
-JSON_TYPES = frozenset(
-    {"", "application/json", "application/cloudevents+json", "application/x-ndjson", "text/plain"}
-)
+JSON_TYPES = frozenset({"", "application/json", "application/cloudevents+json", "text/plain"})
 YAML_TYPES = frozenset({"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"})
 
 Describe = Callable[[str, float], Awaitable[dict[str, object]]]

@@ -16,7 +16,7 @@ PATH = "/webhook"
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """The ASGI application: `/webhook` and `/webhook/{token}` to the door, all else to `routes`."""
+    """The ASGI application: `/webhook` and `/webhook/{token}` to the door, all else to `others`."""
 
     webhook: WebhookDoor
     others: Starlette

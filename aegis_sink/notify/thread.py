@@ -52,7 +52,8 @@ def _first(incident: Incident) -> tuple[Part, ...]:
         parts.append(_listed("All that K8sGPT says", incident.errors, LINES_SHOWN))
     if len(incident.objects) > 1:
         parts.append(_listed("Objects", object_names(incident.objects), OBJECTS_SHOWN))
-    return tuple(parts)
+    # A diagnosis that is there already is not told again as `diagnosed`.
+    return (*parts, *(() if incident.diagnosing else _diagnosed(incident)))
 
 
 def _diagnosed(incident: Incident) -> tuple[Part, ...]:
