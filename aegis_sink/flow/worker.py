@@ -201,6 +201,10 @@ class Worker:
         finally:
             self.observe(job.kind, result, asyncio.get_running_loop().time() - started)
         await self._write_down(job, outcome)
+        # Before the job can be claimed again: it may have been enqueued while it ran, and `_take`
+        # leaves alone what still runs.
+        if (task := asyncio.current_task()) is not None:
+            self._forget(task)
 
     async def _write_down(self, job: Job, outcome: Outcome) -> None:
         error_text = None

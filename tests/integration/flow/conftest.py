@@ -189,7 +189,6 @@ class Flow:
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def start(self) -> None:
-        self.database.start()
         await self.database.write(jobs.release_all)
         await self.door.sorting.start()
         self._tasks = [
@@ -206,10 +205,16 @@ class Flow:
 
     async def restart(self) -> None:
         """Stop without grace and go on with the same file, as after a crash."""
+        await self.stop_working()
+        await self.start()
+
+    async def stop_working(self) -> None:
+        """Only the store and the door are left; what becomes due waits."""
         await self.stop()
         fresh = make_flow(self.file, self.clock, self.cluster, self.model, self.channel, self.ids)
         self.database, self.door, self.worker = fresh.database, fresh.door, fresh.worker
-        await self.start()
+        self._tasks = []
+        self.database.start()
 
     async def post(self, finding: Finding, *, force: bool = False) -> Receipt:
         """Through the door of people's bodies."""
@@ -308,6 +313,7 @@ async def flow(tmp_path: Path) -> AsyncIterator[Flow]:
     cluster.gate.set()
     model.gate.set()
     flow = make_flow(file, Clock(), cluster, model, Channel(), lambda: f"id{next(numbers):014}")
+    flow.database.start()
     await flow.start()
     yield flow
     await flow.stop()

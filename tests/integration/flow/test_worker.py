@@ -1,0 +1,74 @@
+"""Jobs are run once each time they are due, whatever the order in which the store answers."""
+
+import asyncio
+import threading
+from collections import Counter
+from datetime import timedelta
+
+from sqlalchemy import Connection
+
+from aegis_sink.flow.worker import Done, Stage, Worker
+from aegis_sink.store import jobs, tables
+from aegis_sink.store.jobs import Job
+from tests.integration.flow.conftest import PATIENCE_SECONDS, Flow, finding
+
+
+async def test_a_job_made_due_while_it_ran_runs_again_though_it_is_claimed_at_once(
+    flow: Flow,
+) -> None:
+    await flow.stop_working()
+    first = (await flow.post(finding("api-1", "a"))).id
+    second = (await flow.post(finding("web-1", "b"))).id
+    later = flow.clock.now + timedelta(seconds=10)
+    await flow.database.write(
+        lambda c: c.execute(
+            tables.jobs.update().where(tables.jobs.c.incident_id == second).values(due_at=later)
+        )
+    )
+    runs: Counter[str] = Counter()
+    started, release = asyncio.Event(), asyncio.Event()
+
+    async def run(job: Job) -> Done:
+        runs[job.incident_id] += 1
+        started.set()
+        await release.wait()
+        return Done()
+
+    worker = Worker(
+        database=flow.database,
+        stages={jobs.COLLECT: Stage(run, 2)},
+        clock=flow.clock,
+        owner="test",
+        posts=lambda: 0,
+        redact=str,
+        observe=lambda stage, outcome, seconds: None,
+    )
+    working = asyncio.create_task(worker.run())
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await started.wait()
+        await flow.database.write(lambda c: jobs.enqueue(c, first, jobs.COLLECT, flow.clock.now))
+        # The end of the first run and the next claim wait for the disk together.
+        go, busy = threading.Event(), threading.Event()
+
+        def hold(connection: Connection) -> None:
+            busy.set()
+            go.wait()
+
+        holding = asyncio.create_task(flow.database.write(hold))
+        await asyncio.to_thread(busy.wait)
+        release.set()
+        await _until_waiting(flow, 1)
+        flow.clock.now = later
+        worker.wake()
+        await _until_waiting(flow, 2)
+        go.set()
+        await holding
+        while runs != {first: 2, second: 1}:  # noqa: ASYNC110 — the worker tells nobody
+            await asyncio.sleep(0.005)
+    await worker.stop(grace_seconds=1)
+    await working
+
+
+async def _until_waiting(flow: Flow, count: int) -> None:
+    while flow.database.waiting < count:  # noqa: ASYNC110 — a queue of another thread
+        await asyncio.sleep(0)
