@@ -13,6 +13,7 @@ from rich.table import Table
 from aegis_sink import __version__
 from aegis_sink.client import ClientError
 from aegis_sink.commands import quarantine
+from aegis_sink.commands.feedback import show_feedback
 from aegis_sink.commands.replay import documents_in, replay_command
 from aegis_sink.commands.terminal import (
     AsJson,
@@ -99,9 +100,17 @@ def incidents_command(
     query: Annotated[str | None, typer.Option("--query", "-q", help="Search text.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=500, help="Most to list.")] = 50,
     cursor: Annotated[str | None, typer.Option(help="Where the last list stopped.")] = None,
+    feedback: Annotated[
+        bool, typer.Option("--feedback", help="What people say of diagnoses instead.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """List incidents, or show one."""
+    if feedback:
+        if incident is not None or state or namespace or query or cursor:
+            raise typer.BadParameter("--feedback takes --limit and --json only")
+        show_feedback(limit=limit, as_json=as_json)
+        return
     if incident is not None:
         found = read_store(lambda c: stored_incidents.get(c, incident))
         if found is None:

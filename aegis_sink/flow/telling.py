@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from aegis_sink.flow.worker import Done, Later, Outcome, back_off
-from aegis_sink.model import Incident, NoticeReason, Posted
+from aegis_sink.model import Incident, NoticeReason, Posted, State
 from aegis_sink.notify.errors import MessageGone, NotifyRefused, NotifyUnavailable, OutcomeUnknown
 from aegis_sink.notify.notifier import Notifier
 from aegis_sink.store import incidents
 from aegis_sink.store.database import Connection, Database
 from aegis_sink.store.jobs import Job
-from aegis_sink.triage.tell import TellRules, decide, what_is_told
+from aegis_sink.triage.tell import TellRules, decide, silence_is_over, what_is_told
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +42,10 @@ class Telling:
         incident, root = await self.database.read(lambda c: _load(c, job.incident_id))
         if incident is None or incident.id != job.incident_id:
             return Done()
-        incident = replace(incident, url=self.link(incident.id))
         now = self.clock()
+        if incident.state is State.SILENCED and silence_is_over(incident, now):
+            incident = await self._wake(incident, now)
+        incident = replace(incident, url=self.link(incident.id))
         decision = decide(incident, now=now, rules=self.rules)
         wait_until = decision.wait_until
         # A person replayed it as another incident: its message is brought to its end, nobody is
@@ -69,6 +71,15 @@ class Telling:
             except NotifyRefused as error:
                 log.error("the message of incident %s cannot be edited: %s", incident.id, error)
         return Done() if wait_until is None else Later(wait_until)
+
+    async def _wake(self, incident: Incident, now: datetime) -> Incident:
+        """The incident after its silence, however long ago that ended."""
+
+        def wake(connection: Connection) -> Incident:
+            incidents.wake(connection, incident, at=now, reason="its time is over")
+            return incidents.get(connection, incident.id) or incident
+
+        return await self.database.write(wake)
 
     async def _next(self, job: Job) -> Outcome:
         """When to look again, after something was told."""

@@ -11,6 +11,7 @@ from aegis_sink.model.diagnosis import (
     Verdict,
 )
 from aegis_sink.model.evidence import Collected, Evidence, OwnerChain
+from aegis_sink.model.feedback import Feedback
 from aegis_sink.model.finding import Finding, ResultRef
 from aegis_sink.model.incident import HistoryEntry, Incident, Severity, State
 from aegis_sink.model.notice import Notice, NoticeReason, Posted
@@ -21,6 +22,7 @@ __all__ = [
     "Collected",
     "Diagnosis",
     "Evidence",
+    "Feedback",
     "Finding",
     "Fix",
     "FixAction",

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from aegis_sink.model.diagnosis import Diagnosis, Fix
 from aegis_sink.model.evidence import Evidence
 from aegis_sink.model.facts import TOPICS, Facts
+from aegis_sink.model.feedback import Feedback
 from aegis_sink.model.finding import Finding
 from aegis_sink.model.incident import Incident
 from aegis_sink.model.notice import Notice
@@ -114,6 +115,21 @@ def incident_to_json(incident: Incident) -> Json:
         "history": [
             {"at": rfc3339(h.at), "what": h.what, "reason": h.reason} for h in incident.history
         ],
+        "feedback": [feedback_to_json(f) for f in incident.feedback],
+    }
+
+
+def feedback_to_json(feedback: Feedback) -> Json:
+    """What a person said, with what is needed to know of what."""
+    judged = feedback.diagnosis
+    return {
+        "at": rfc3339(feedback.at),
+        "by": feedback.by,
+        "right": feedback.right,
+        "verdict": judged.verdict,
+        "cause_id": judged.cause_id,
+        "root_cause": judged.root_cause,
+        "model": judged.model,
     }
 
 
@@ -134,11 +150,18 @@ def incident_summary(incident: Incident) -> Json:
         "occurrences": incident.occurrences,
         "first_seen": rfc3339(incident.first_seen),
         "last_seen": rfc3339(incident.last_seen),
-        "resolved_at": rfc3339(incident.resolved_at) if incident.resolved_at else None,
+        "resolved_at": _time_or_none(incident.resolved_at),
         "acknowledged_by": incident.acknowledged_by,
+        "acknowledged_at": _time_or_none(incident.acknowledged_at),
+        "silenced_by": incident.silenced_by,
+        "silenced_until": _time_or_none(incident.silenced_until),
         "superseded_by": incident.superseded_by,
         "diagnosing": incident.diagnosing,
     }
+
+
+def _time_or_none(at: datetime | None) -> str | None:
+    return None if at is None else rfc3339(at)
 
 
 def _diagnosis_outside(diagnosis: Diagnosis | None) -> Json | None:

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from aegis_sink.model.diagnosis import Diagnosis
 from aegis_sink.model.evidence import Evidence
+from aegis_sink.model.feedback import Feedback
 from aegis_sink.model.notice import Notice
 from aegis_sink.model.objects import ObjectRef
 
@@ -43,6 +44,9 @@ class Incident:
 
     All times are UTC. `errors` and `details` are redacted. `missing` is what the collectors could
     not read. `superseded_by` is the id of the incident a person replayed it as. `diagnosis` is None until there is one. `diagnosing` is true while a model is asked.
+    `silenced_until` is when a silence of this one incident ends or ended; None with state `silenced`
+    means until it is resolved. A silence with an end outlives the resolution: what comes back
+    before it is over comes back silenced.
     """
 
     id: str
@@ -62,6 +66,9 @@ class Incident:
     details: str = ""
     url: str = ""
     acknowledged_by: str = ""
+    acknowledged_at: datetime | None = None
+    silenced_by: str = ""
+    silenced_until: datetime | None = None
     superseded_by: str = ""
     diagnosing: bool = False
     diagnosis: Diagnosis | None = None
@@ -69,3 +76,4 @@ class Incident:
     missing: tuple[str, ...] = ()
     notices: tuple[Notice, ...] = ()
     history: tuple[HistoryEntry, ...] = ()
+    feedback: tuple[Feedback, ...] = ()

@@ -124,7 +124,7 @@ def _fitting(parts: Sequence[Part], *, more: str, taken: Sequence[Json]) -> list
 
 def _where_and_when(message: Message, now: datetime) -> list[Json]:
     subject = [_text(message.subject, bold=True), _text(" · ")] if message.subject else []
-    elements = [*subject, _text(f"{message.place}\n"), _text(f"{message.status} · ", bold=True)]
+    elements = [*subject, _text(f"{message.place}\n"), *_status(message, now)]
     if message.until is None:
         elements.append(_date(message.since, "since {date_short_pretty} {time} ({ago})", now))
     else:
@@ -136,6 +136,17 @@ def _where_and_when(message: Message, now: datetime) -> list[Json]:
     if message.objects:
         elements.append(_text(f" · {message.objects}"))
     return elements
+
+
+def _status(message: Message, now: datetime) -> list[Json]:
+    if message.status_time is None:
+        return [_text(f"{message.status} · ", bold=True)]
+    form = f" {message.status_time.word} {{date_short_pretty}} {{time}}"
+    return [
+        _text(message.status, bold=True),
+        _date(message.status_time.at, form, now),
+        _text(" · "),
+    ]
 
 
 def _end_format(message: Message) -> str:

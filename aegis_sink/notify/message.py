@@ -28,6 +28,7 @@ from aegis_sink.notify.text import clamp, clean, duration_words, one_line, plura
 EVIDENCE_LINES = 3
 ERROR_LINES = 3
 MISSING_LINES = 3
+JUDGES = 3
 LINE_CHARACTERS = 220
 PARAGRAPH_CHARACTERS = 900
 COMMAND_CHARACTERS = 1500
@@ -72,11 +73,19 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class When:
+    """A time and the word that leads to it: "at", "until"."""
+
+    word: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """An incident as a person should hear it.
 
     `headline` starts with a symbol and a word for state and severity. `subject` is "" when the
-    headline names it. `status` is what just happened. `since` and `until` are UTC; a renderer shows them in the reader's zone where it can.
+    headline names it. `status` is what just happened, `status_time` when it did or will end. `since` and `until` are UTC; a renderer shows them in the reader's zone where it can.
     `summary` is one line for a notification.
     """
 
@@ -85,6 +94,7 @@ class Message:
     subject: str
     place: str
     status: str
+    status_time: When | None
     since: datetime
     until: datetime | None
     objects: str
@@ -110,6 +120,7 @@ def compose(incident: Incident, reason: NoticeReason, *, now: datetime) -> Messa
         subject=subject,
         place=_place(incident),
         status=_status(incident, reason),
+        status_time=_status_time(incident),
         since=incident.first_seen,
         until=(incident.resolved_at or incident.last_seen) if resolved else None,
         objects="" if resolved else objects_in_words(incident),
@@ -127,6 +138,15 @@ def when_in_words(message: Message, *, now: datetime) -> str:
     if message.until is None:
         return f"since {start} ({duration_words(now - message.since)})"
     return f"{start} – {time_words(message.until, now=now)} ({lasted(message)})"
+
+
+def status_in_words(message: Message, *, now: datetime) -> str:
+    """For plain text: "Silenced by ada until 15:04 UTC"."""
+    if message.status_time is None:
+        return message.status
+    return (
+        f"{message.status} {message.status_time.word} {time_words(message.status_time.at, now=now)}"
+    )
 
 
 def lasted(message: Message) -> str:
@@ -219,10 +239,10 @@ def _status(incident: Incident, reason: NoticeReason) -> str:
     if incident.state is State.RESOLVED:
         return "Resolved"
     if incident.state is State.ACKNOWLEDGED:
-        by = clamp(one_line(incident.acknowledged_by), 80)
-        return f"Acknowledged by {by}" if by else "Acknowledged"
+        return f"🙋 Acknowledged{_by(incident.acknowledged_by)}"
     if incident.state is State.SILENCED:
-        return "Silenced"
+        end = "" if incident.silenced_until else " until it is resolved"
+        return f"🔕 Silenced{_by(incident.silenced_by)}{end}"
     if reason is NoticeReason.REOPENED:
         return "Back again"
     if reason is NoticeReason.REPEAT:
@@ -232,6 +252,19 @@ def _status(incident: Incident, reason: NoticeReason) -> str:
     if reason is NoticeReason.CHANGED:
         return "Changed"
     return "New" if incident.diagnosis is None else "Open"
+
+
+def _status_time(incident: Incident) -> When | None:
+    if incident.state is State.ACKNOWLEDGED and incident.acknowledged_at:
+        return When("at", incident.acknowledged_at)
+    if incident.state is State.SILENCED and incident.silenced_until:
+        return When("until", incident.silenced_until)
+    return None
+
+
+def _by(name: str) -> str:
+    shown = clamp(one_line(name), 80)
+    return f" by {shown}" if shown else ""
 
 
 def _open_parts(incident: Incident) -> tuple[Part, ...]:
@@ -309,7 +342,21 @@ def _cause(diagnosis: Diagnosis) -> Part:
 
 
 def _note(incident: Incident) -> str:
-    """The honest line: who said this, or why nobody did."""
+    """The honest line: who said this, or why nobody did, and what people say of it."""
+    return " ".join(filter(None, (_source(incident), _judged(incident))))
+
+
+def _judged(incident: Incident) -> str:
+    said = []
+    for word, right in (("👍 Right", True), ("👎 Wrong", False)):
+        names = [clamp(one_line(f.by), 80) for f in incident.feedback if f.right is right]
+        if names:
+            more = f" and {len(names) - JUDGES} more" if len(names) > JUDGES else ""
+            said.append(f"{word}, says {', '.join(names[:JUDGES])}{more}.")
+    return " ".join(said)
+
+
+def _source(incident: Incident) -> str:
     diagnosis = incident.diagnosis
     if incident.superseded_by:
         return ""

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from aegis_sink.notify.message import Message, Part, when_in_words
+from aegis_sink.notify.message import Message, Part, status_in_words, when_in_words
 from aegis_sink.notify.text import clamp, disarm, escape, plural, units
 
 SLACK_TEXT_LIMIT = 3900  # Slack advises 4,000 for `text` and cuts at 40,000.
@@ -10,7 +10,7 @@ SLACK_TEXT_LIMIT = 3900  # Slack advises 4,000 for `text` and cuts at 40,000.
 
 def plain_lines(message: Message, *, now: datetime, more: str) -> list[str]:
     """The whole message, a line an entry; `more` ends "… 2 more …": "in the thread"."""
-    head = [message.status, when_in_words(message, now=now), message.objects]
+    head = [status_in_words(message, now=now), when_in_words(message, now=now), message.objects]
     lines = [
         message.headline,
         f"{message.subject} · {message.place}" if message.subject else message.place,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Connection, bindparam, select, tuple_
+from sqlalchemy import ColumnElement, Connection, bindparam, case, select, tuple_
 from sqlalchemy.dialects.sqlite import insert
 
 from aegis_sink.model import Finding, Incident, State
@@ -323,7 +323,19 @@ _REOPEN = (
     tables.incidents.update()
     .where(tables.incidents.c.id == bindparam("touched_id"))
     .where(tables.incidents.c.state == State.RESOLVED)
-    .values(state=State.OPEN, resolved_at=None)
+    .values(
+        # A silence with an end outlives the resolution.
+        state=case(
+            (
+                tables.incidents.c.silenced_until > bindparam("seen_at", type_=tables.UtcTime()),
+                State.SILENCED,
+            ),
+            else_=State.OPEN,
+        ),
+        resolved_at=None,
+        acknowledged_by="",
+        acknowledged_at=None,
+    )
 )
 
 _SUPERSEDE = (
@@ -359,7 +371,13 @@ def _write(connection: Connection, rows: _Rows) -> None:
                 for incident_id, (times, seen_at) in rows.touched.items()
             ],
         )
-        connection.execute(_REOPEN, [{"touched_id": incident_id} for incident_id in rows.touched])
+        connection.execute(
+            _REOPEN,
+            [
+                {"touched_id": incident_id, "seen_at": seen_at}
+                for incident_id, (_, seen_at) in rows.touched.items()
+            ],
+        )
     if rows.superseded:
         connection.execute(_SUPERSEDE, rows.superseded)
         connection.execute(_MOVE_KEYS, rows.superseded)

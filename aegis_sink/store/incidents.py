@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, and_, case, func, or_, select
 from aegis_sink.model import (
     Collected,
     Diagnosis,
+    Feedback,
     Finding,
     HistoryEntry,
     Incident,
@@ -34,6 +35,7 @@ from aegis_sink.model.codec import (
     notice_to_json,
 )
 from aegis_sink.store import tables
+from aegis_sink.store.feedback import feedback_of
 
 _i = tables.incidents.c
 _f = tables.findings.c
@@ -105,6 +107,7 @@ def get(connection: Connection, incident_id: str) -> Incident | None:
         findings_of(connection, current),
         notices=_notices(connection, current),
         history=_history(connection, current),
+        feedback=feedback_of(connection, current),
         whole=True,
     )
 
@@ -279,18 +282,39 @@ def set_state(
     at: datetime,
     what: str,
     reason: str = "",
-    by: str | None = None,
+    by: str = "",
+    until: datetime | None = None,
 ) -> None:
-    """Move an incident to a state and write down why."""
+    """Move an incident to a state and write down why.
+
+    `by` is who acknowledged or silenced it; `until` is when the silence ends, None for one that
+    ends with the incident. What is open again after a silence keeps the time at which that ended.
+    """
     values: dict[str, object] = {"state": state}
-    if state is State.RESOLVED:
-        values |= {"resolved_at": at, "diagnosing": False}
-    elif state is State.OPEN:
-        values |= {"resolved_at": None, "gone_at": None}
-    if by is not None:
-        values["acknowledged_by"] = by
+    match state:
+        case State.RESOLVED:
+            values |= {"resolved_at": at, "diagnosing": False}
+        case State.ACKNOWLEDGED:
+            values |= {"acknowledged_by": by, "acknowledged_at": at}
+        case State.SILENCED:
+            values |= {"silenced_by": by, "silenced_until": until}
     connection.execute(tables.incidents.update().where(_i.id == incident_id).values(**values))
     note(connection, incident_id, at, what, reason)
+
+
+def wake(connection: Connection, incident: Incident, *, at: datetime, reason: str) -> None:
+    """End the silence of an incident; who acknowledged it before is on it again."""
+    over = incident.silenced_until is not None and incident.silenced_until <= at
+    connection.execute(
+        tables.incidents.update()
+        .where(_i.id == incident.id, _i.state == State.SILENCED)
+        .values(
+            state=State.ACKNOWLEDGED if incident.acknowledged_by else State.OPEN,
+            # Kept when it ran out: what is still there then is told again.
+            silenced_until=incident.silenced_until if over else None,
+        )
+    )
+    note(connection, incident.id, at, "silence ended", reason)
 
 
 def gone_at(connection: Connection, incident_id: str) -> datetime | None:
@@ -488,6 +512,7 @@ def _incident(
     *,
     notices: tuple[Notice, ...] = (),
     history: tuple[HistoryEntry, ...] = (),
+    feedback: tuple[Feedback, ...] = (),
     whole: bool = False,
 ) -> Incident:
     known = [stored.finding for stored in findings]
@@ -511,6 +536,9 @@ def _incident(
         resolved_at=row.resolved_at,
         details=details,
         acknowledged_by=row.acknowledged_by,
+        acknowledged_at=row.acknowledged_at,
+        silenced_by=row.silenced_by,
+        silenced_until=row.silenced_until,
         superseded_by=row.superseded_by,
         diagnosing=row.diagnosing,
         diagnosis=diagnosis_from_json(row.diagnosis) if row.diagnosis else None,
@@ -518,6 +546,7 @@ def _incident(
         missing=tuple(row.missing or ()),
         notices=notices,
         history=history,
+        feedback=feedback,
     )
 
 

@@ -111,6 +111,9 @@ incidents = Table(
     Column("gone_at", UtcTime),  # K8sGPT no longer reports it; resolved after the hold
     Column("resolved_at", UtcTime),
     Column("acknowledged_by", Text, nullable=False, default=""),
+    Column("acknowledged_at", UtcTime),
+    Column("silenced_by", Text, nullable=False, default=""),
+    Column("silenced_until", UtcTime),  # NULL in state silenced: until it is resolved
     Column("merged_into", String(32)),
     Column("superseded_by", String(32), nullable=False, default=""),
     Column("diagnosing", Boolean, nullable=False, default=False),
@@ -191,6 +194,37 @@ history = Table(
     Column("what", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Index("ix_history_incident_id", "incident_id"),
+)
+
+# What a person says of a diagnosis: one word each on an incident, the last.
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("incident_id", ForeignKey("incidents.id", ondelete="CASCADE"), primary_key=True),
+    Column("user", String(200), primary_key=True),
+    Column("by", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("right", Boolean, nullable=False),
+    Column("diagnosis", Json, nullable=False),
+)
+
+# Buttons that people pressed, written down before Slack hears that they were. `key` tells a press
+# that comes twice. `response_url` is where the person who pressed is answered; it works for half an
+# hour and is cleared when it was used.
+presses = Table(
+    "presses",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("key", String(64), nullable=False),
+    Column("incident_id", ForeignKey("incidents.id", ondelete="CASCADE"), nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("user", String(200), nullable=False),
+    Column("by", Text, nullable=False),
+    Column("response_url", Text, nullable=False),
+    Column("answer", Text),  # NULL until it was worked off
+    Index("uq_presses_key", "key", unique=True),
+    Index("ix_presses_incident_id", "incident_id"),
 )
 
 # Answers of the model by evidence key: no second question about the same evidence.

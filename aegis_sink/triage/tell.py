@@ -42,8 +42,8 @@ def decide(incident: Incident, *, now: datetime, rules: TellRules, muted: str = 
     """
     if incident.state is State.RESOLVED:
         return _resolved(incident)
-    if incident.state is State.SILENCED:
-        return Decision(None, "muted: it is silenced")
+    if incident.state is State.SILENCED and not silence_is_over(incident, now):
+        return Decision(None, "muted: it is silenced", incident.silenced_until)
     if muted:
         return Decision(None, f"muted: {muted}")
     if not incident.notices:
@@ -52,6 +52,11 @@ def decide(incident: Incident, *, now: datetime, rules: TellRules, muted: str = 
     if last.reason is NoticeReason.RESOLVED:
         return Decision(NoticeReason.REOPENED, "it is back after it was told to be resolved")
     return _again(incident, last, now, rules)
+
+
+def silence_is_over(incident: Incident, now: datetime) -> bool:
+    """Whether the silence of this one incident had an end, and that is past."""
+    return incident.silenced_until is not None and incident.silenced_until <= now
 
 
 def what_is_told(
@@ -101,8 +106,10 @@ def _again(incident: Incident, last: Notice, now: datetime, rules: TellRules) ->
         if now >= settled:
             return Decision(reason, because)
         return Decision(None, f"{because}; waits because it was told just now", settled)
-    if incident.state is State.ACKNOWLEDGED:
+    if incident.state is State.ACKNOWLEDGED or incident.acknowledged_by:
         return Decision(None, "muted: it is acknowledged, so it is not repeated")
+    if silence_is_over(incident, now) and last.at < (incident.silenced_until or last.at):
+        return Decision(NoticeReason.REPEAT, "its silence is over, and it is still there")
     due = last.at + rules.repeat_interval
     if now >= due:
         return Decision(NoticeReason.REPEAT, "it is still there, and the repeat interval is over")

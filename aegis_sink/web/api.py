@@ -5,18 +5,21 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from aegis_sink.flow import acts
+from aegis_sink.flow.acts import Acted, Effect, Person
 from aegis_sink.flow.progress import Progress
 from aegis_sink.intake.authentication import ApiGate
 from aegis_sink.intake.body import header
 from aegis_sink.intake.problem import problem
 from aegis_sink.model import Incident, State
 from aegis_sink.model.codec import incident_summary, incident_to_json, rfc3339
-from aegis_sink.store import incidents, jobs, quarantine
+from aegis_sink.store import incidents, quarantine
 from aegis_sink.store.database import Connection, Database
 from aegis_sink.store.errors import StoreError
 from aegis_sink.store.incidents import BadCursor, Filter
@@ -28,6 +31,13 @@ NAME_LIMIT = 200
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Act(Protocol):
+    """What a person does with an incident (flow.acts)."""
+
+    def __call__(self, c: Connection, incident: Incident, person: Person, *, at: datetime) -> Acted:
+        """In a transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +91,11 @@ class Api:
 
     async def acknowledge(self, request: Request) -> Response:
         """`POST /v1/incidents/{id}/ack`: somebody works on it; repeats stop."""
-        return await self._act(request, State.ACKNOWLEDGED, "acknowledged")
+        return await self._act(request, acts.acknowledge)
 
     async def resolve(self, request: Request) -> Response:
         """`POST /v1/incidents/{id}/resolve`: over, says a person."""
-        return await self._act(request, State.RESOLVED, "resolved")
+        return await self._act(request, acts.resolve)
 
     async def replay(self, request: Request) -> Response:
         """`POST /v1/incidents/{id}/replay`: its raw bodies once more, as a new incident."""
@@ -132,7 +142,7 @@ class Api:
 
         return guarded
 
-    async def _act(self, request: Request, state: State, what: str) -> Response:
+    async def _act(self, request: Request, act: Act) -> Response:
         try:
             by, reason = await _who_and_why(request)
         except ValueError as error:
@@ -140,25 +150,18 @@ class Api:
         now = self.clock()
         wanted = _id(request)
 
-        def act(connection: Connection) -> Incident | None:
+        def run(connection: Connection) -> tuple[Acted | None, Incident | None]:
             incident = incidents.get(connection, wanted)
-            if incident is None or incident.state is state:
-                return incident
-            incidents.set_state(
-                connection,
-                incident.id,
-                state,
-                at=now,
-                what=what,
-                reason=f"by {by}" + (f": {reason}" if reason else ""),
-                by=by if state is State.ACKNOWLEDGED else None,
-            )
-            jobs.enqueue(connection, incident.id, jobs.TELL, now)
-            return incidents.get(connection, incident.id)
+            if incident is None:
+                return None, None
+            acted = act(connection, incident, Person(by, reason=reason), at=now)
+            return acted, incidents.get(connection, incident.id)
 
-        incident = await self.database.write(act)
-        if incident is None:
+        acted, incident = await self.database.write(run)
+        if acted is None or incident is None:
             return _unknown(request)
+        if acted.effect is Effect.REFUSED:
+            return problem(409, acted.words)
         self.wake()
         return JSONResponse(self._whole(incident))
 

@@ -29,6 +29,7 @@ TEXT: Json = {"type": "string"}
 NUMBER: Json = {"type": "integer", "minimum": 0}
 YES_NO: Json = {"type": "boolean"}
 TIME: Json = {"type": "string", "format": "date-time"}
+TIME_OR_NULL: Json = {"type": ["string", "null"], "format": "date-time"}
 
 
 def _answer(description: str, schema: Json, media: str = JSON) -> Json:
@@ -42,6 +43,7 @@ def _problems(*statuses: int) -> Json:
         404: "There is none of this id.",
         405: "Another method.",
         408: "The body came too slowly.",
+        409: "It makes no sense as the incident stands; `detail` says why.",
         410: "What would be replayed is no longer kept.",
         413: "The body is over 2 MiB.",
         415: "Neither JSON nor YAML.",
@@ -109,7 +111,7 @@ def _act(summary: str) -> Json:
         "requestBody": ACT,
         "responses": {
             "200": _answer("The incident as it stands now.", _ref("Incident")),
-            **_problems(400, 401, 404, 503),
+            **_problems(400, 401, 404, 409, 503),
         },
     }
 
@@ -272,8 +274,11 @@ def _components() -> Json:
         "occurrences": NUMBER,
         "first_seen": TIME,
         "last_seen": TIME,
-        "resolved_at": {"type": ["string", "null"], "format": "date-time"},
+        "resolved_at": TIME_OR_NULL,
         "acknowledged_by": TEXT,
+        "acknowledged_at": TIME_OR_NULL,
+        "silenced_by": TEXT,
+        "silenced_until": TIME_OR_NULL,
         "superseded_by": TEXT,
         "diagnosing": YES_NO,
     }
@@ -301,6 +306,18 @@ def _components() -> Json:
             )
         ),
         "history": _array(_object("at what reason", at=TIME, what=TEXT, reason=TEXT)),
+        "feedback": _array(
+            _object(
+                "at by right verdict cause_id root_cause model",
+                at=TIME,
+                by=TEXT,
+                right=YES_NO,
+                verdict={"enum": [*Verdict]},
+                cause_id=TEXT,
+                root_cause=TEXT,
+                model=TEXT,
+            )
+        ),
     }
     return {
         **{

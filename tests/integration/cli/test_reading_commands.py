@@ -2,10 +2,15 @@
 
 import json
 import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from aegis_sink.model import Diagnosis, Feedback, Verdict
+from aegis_sink.store.database import open_engine
+from aegis_sink.store.feedback import store_feedback
 
 SECRETS = {
     "webhook_token": "planted-webhook-token",
@@ -170,3 +175,28 @@ def test_no_command_shows_help_and_an_unknown_one_is_wrong_usage(run: Any) -> No
     assert "replay" in run("--help").out
     assert run("nothing").code == 2
     assert run("version", "--json").json["version"]
+
+
+def test_feedback_lists_who_said_what_of_which_diagnosis(
+    run: Any, running: Any, payloads: tuple[Path, ...]
+) -> None:
+    incident_id = post(running.url, payloads[1].read_bytes())["id"]
+    with urllib.request.urlopen(f"{running.url}/v1/incidents/{incident_id}") as answer:  # noqa: S310
+        assert json.loads(answer.read())["feedback"] == []
+
+    def ask(*arguments: str) -> Any:
+        return run("incidents", "--feedback", *arguments, environment=running.environment)
+
+    assert ask().out == "nobody has said anything of a diagnosis yet\n"
+    engine = open_engine(running.environment["AEGIS_DATABASE_URL"])
+    diagnosis = Diagnosis(Verdict.LIKELY, "too little memory", 0.6, cause_id="memory.limit")
+    said = Feedback(datetime(2026, 3, 1, tzinfo=UTC), "ada", "U1", False, diagnosis)
+    with engine.begin() as connection:
+        store_feedback(connection, incident_id, said)
+    engine.dispose()
+    [judged] = ask("--json").json["incidents"]
+    [word] = judged["feedback"]
+    assert (judged["id"], word["by"], word["right"]) == (incident_id, "ada", False)
+    assert (word["cause_id"], word["verdict"]) == ("memory.limit", "likely")
+    assert all(text in ask().out for text in (incident_id, "wrong", "ada", "memory.limit"))
+    assert ask("--state", "open").code == 2

@@ -265,3 +265,17 @@ async def test_an_error_of_ours_shows_nothing_of_itself(
         assert is_problem(answer, 500)
         assert b"inner words" not in answer.body
         assert "inner words" in caplog.text
+
+
+async def test_what_is_over_cannot_be_acknowledged_and_says_so(served: Any) -> None:
+    posted = await served.post("/v1/findings", result())
+    route = "/v1/incidents/" + posted.json["incidents"][0]["id"]
+    taken = await served.post(f"{route}/ack", {"by": "ada"})
+    assert (taken.json["state"], taken.json["acknowledged_by"]) == ("acknowledged", "ada")
+    assert taken.json["acknowledged_at"].endswith("Z")
+    assert (await served.post(f"{route}/resolve")).json["state"] == "resolved"
+    assert (await served.post(f"{route}/resolve")).status == 200
+    late = await served.post(f"{route}/ack", {"by": "bob"})
+    assert is_problem(late, 409)
+    assert "It is over" in late.json["detail"]
+    assert (await served.get(route)).json["state"] == "resolved"

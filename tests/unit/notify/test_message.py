@@ -9,6 +9,7 @@ from aegis_sink.model import (
     CheckStatus,
     Diagnosis,
     Evidence,
+    Feedback,
     FixAction,
     FixCheck,
     Incident,
@@ -224,9 +225,34 @@ def test_an_incident_that_was_replayed_says_where_it_goes_on(found: Incident) ->
     assert "went away" not in text
 
 
-def test_who_acknowledged_is_named(found: Incident) -> None:
-    taken = replace(found, state=State.ACKNOWLEDGED, acknowledged_by="ada")
-    assert compose(taken, NoticeReason.REPEAT, now=NOW).status == "Acknowledged by ada"
+def test_who_acknowledged_is_named_and_when(found: Incident) -> None:
+    taken = replace(
+        found, state=State.ACKNOWLEDGED, acknowledged_by="ada", acknowledged_at=found.first_seen
+    )
+    assert "Acknowledged by ada at 02:14 UTC" in said(taken)
+
+
+def test_who_silenced_it_is_named_and_until_when(found: Incident) -> None:
+    muted = replace(found, state=State.SILENCED, silenced_by="ada")
+    assert "Silenced by ada until it is resolved" in said(muted)
+    until = replace(muted, silenced_until=NOW + timedelta(hours=1))
+    assert "Silenced by ada until 03:26 UTC" in said(until)
+
+
+def test_what_people_say_of_the_diagnosis_is_counted_and_named(diagnosed: Incident) -> None:
+    assert diagnosed.diagnosis is not None
+    words = tuple(
+        Feedback(NOW, name, name, right, diagnosed.diagnosis)
+        for name, right in [
+            ("ada", True),
+            ("bob", True),
+            ("eve", True),
+            ("max", True),
+            ("joe", False),
+        ]
+    )
+    note = compose(replace(diagnosed, feedback=words), NoticeReason.DIAGNOSED, now=NOW).note
+    assert "👍 Right, says ada, bob, eve and 1 more. 👎 Wrong, says joe." in note
 
 
 def test_the_notification_text_is_one_short_line(diagnosed: Incident) -> None:

@@ -54,6 +54,7 @@ def told(incident: Incident, reason: NoticeReason, when: datetime) -> Incident:
 
 TOLD = told(INCIDENT, NoticeReason.FIRST, at(seconds=10))
 DIAGNOSED = told(replace(TOLD, diagnosis=CAUSE), NoticeReason.DIAGNOSED, at(minutes=1))
+HUSHED = replace(TOLD, state=State.SILENCED, silenced_until=at(hours=1))
 ENDED = told(replace(TOLD, state=State.RESOLVED), NoticeReason.RESOLVED, at(hours=1))
 
 
@@ -151,6 +152,29 @@ ENDED = told(replace(TOLD, state=State.RESOLVED), NoticeReason.RESOLVED, at(hour
             None,
             id="worse but silenced",
         ),
+        pytest.param(HUSHED, at(minutes=59), None, id="silenced for an hour"),
+        pytest.param(HUSHED, at(hours=1), "repeat", id="the silence is over, it is still there"),
+        pytest.param(
+            replace(HUSHED, state=State.OPEN), at(hours=1), "repeat", id="woken after its silence"
+        ),
+        pytest.param(
+            told(replace(HUSHED, state=State.OPEN), NoticeReason.REPEAT, at(hours=1)),
+            at(hours=2),
+            None,
+            id="the end of a silence is told once",
+        ),
+        pytest.param(
+            replace(HUSHED, acknowledged_by="ada"),
+            at(hours=2),
+            None,
+            id="somebody was on it before it was silenced",
+        ),
+        pytest.param(
+            replace(INCIDENT, state=State.SILENCED, silenced_until=at(hours=1)),
+            at(hours=1),
+            "first",
+            id="silenced before it was told, and still there",
+        ),
         pytest.param(
             replace(TOLD, state=State.RESOLVED, resolved_at=at(hours=1)),
             at(hours=1),
@@ -207,6 +231,8 @@ def test_the_reason_is(incident: Incident, when: datetime, reason: str | None) -
         (replace(TOLD, state=State.ACKNOWLEDGED), at(minutes=1), None),
         (replace(INCIDENT, severity=Severity.HINT), at(minutes=1), None),
         (ENDED, at(hours=2), None),
+        (HUSHED, at(minutes=2), at(hours=1)),
+        (replace(TOLD, state=State.SILENCED), at(minutes=2), None),
     ],
 )
 def test_it_says_when_to_ask_again(

@@ -62,6 +62,9 @@ def upgrade() -> None:
         sa.Column("gone_at", sa.BigInteger(), nullable=True),
         sa.Column("resolved_at", sa.BigInteger(), nullable=True),
         sa.Column("acknowledged_by", sa.Text(), nullable=False),
+        sa.Column("acknowledged_at", sa.BigInteger(), nullable=True),
+        sa.Column("silenced_by", sa.Text(), nullable=False),
+        sa.Column("silenced_until", sa.BigInteger(), nullable=True),
         sa.Column("merged_into", sa.String(length=32), nullable=True),
         sa.Column("superseded_by", sa.String(length=32), nullable=False),
         sa.Column("diagnosing", sa.Boolean(), nullable=False),
@@ -101,6 +104,22 @@ def upgrade() -> None:
     with op.batch_alter_table("quarantine", schema=None) as batch_op:
         batch_op.create_index("ix_quarantine_received_at", ["received_at"], unique=False)
 
+    op.create_table(
+        "feedback",
+        sa.Column("incident_id", sa.String(length=32), nullable=False),
+        sa.Column("user", sa.String(length=200), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("right", sa.Boolean(), nullable=False),
+        sa.Column("diagnosis", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["incident_id"],
+            ["incidents.id"],
+            name=op.f("fk_feedback_incident_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("incident_id", "user", name=op.f("pk_feedback")),
+    )
     op.create_table(
         "findings",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
@@ -200,3 +219,26 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("notices", schema=None) as batch_op:
         batch_op.create_index("ix_notices_incident_id", ["incident_id"], unique=False)
+
+    op.create_table(
+        "presses",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("key", sa.String(length=64), nullable=False),
+        sa.Column("incident_id", sa.String(length=32), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("action", sa.String(length=32), nullable=False),
+        sa.Column("user", sa.String(length=200), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.Column("response_url", sa.Text(), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["incident_id"],
+            ["incidents.id"],
+            name=op.f("fk_presses_incident_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_presses")),
+    )
+    with op.batch_alter_table("presses", schema=None) as batch_op:
+        batch_op.create_index("ix_presses_incident_id", ["incident_id"], unique=False)
+        batch_op.create_index("uq_presses_key", ["key"], unique=True)
