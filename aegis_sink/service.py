@@ -21,6 +21,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
+from aegis_sink.buttons import Buttons, build_buttons, have_buttons
 from aegis_sink.cluster.client import KubernetesCluster, NoCluster, connect
 from aegis_sink.diagnosis.diagnoser import Call, Diagnoser, Trust
 from aegis_sink.diagnosis.errors import LLMError
@@ -56,12 +57,14 @@ from aegis_sink.triage.tell import TellRules
 from aegis_sink.web.api import Api
 from aegis_sink.web.health import Health
 from aegis_sink.web.openapi import schema_routes
+from aegis_sink.web.slack import SlackActions
 
 log = logging.getLogger(__name__)
 
 STOP_GRACE_SECONDS = 10.0
 COLLECT_AT_ONCE = 4
 TELL_AT_ONCE = 4
+PRESS_AT_ONCE = 4
 
 
 def utc_now() -> datetime:
@@ -96,6 +99,7 @@ class Service:
     notifier: Notifier
     diagnoser: Diagnoser | None
     worker: Worker
+    buttons: Buttons | None
     app: Front
     metrics: Metrics
     clock: Callable[[], datetime]
@@ -119,6 +123,8 @@ class Service:
                 name="retention",
             ),
         ]
+        if self.buttons is not None and self.buttons.socket is not None:
+            tasks.append(asyncio.create_task(self.buttons.socket.run(), name="socket-mode"))
         if self.diagnoser is not None:
             tasks.append(asyncio.create_task(_warm_up(self.diagnoser), name="warm-up"))
         log.info("kubernetes: %s; messages: %s", await self.cluster.status(), self.notifier.name)
@@ -133,6 +139,8 @@ class Service:
 
     async def close(self) -> None:
         """Let go of connections and files."""
+        if self.buttons is not None:
+            await self.buttons.close()
         if self.diagnoser is not None:
             await self.diagnoser.close()
         await self.notifier.close()
@@ -218,14 +226,25 @@ async def build(
         wake=lambda: worker.wake(),
         cluster=settings.cluster_name,
     )
+    stages = {
+        jobs.COLLECT: Stage(investigation.collect, COLLECT_AT_ONCE),
+        jobs.DIAGNOSE: Stage(investigation.diagnose, settings.llm_concurrency),
+        jobs.TELL: Stage(telling.tell, TELL_AT_ONCE),
+        jobs.RESOLVE: Stage(investigation.resolve, 1),
+    }
+    buttons = None
+    if isinstance(notifier, SlackBot) and have_buttons(settings):
+        buttons = build_buttons(
+            settings,
+            database=database,
+            members=notifier.group_members,
+            clock=clock,
+            wake=lambda: worker.wake(),
+        )
+        stages[jobs.PRESS] = Stage(buttons.pressing.press, PRESS_AT_ONCE)
     worker = Worker(
         database=database,
-        stages={
-            jobs.COLLECT: Stage(investigation.collect, COLLECT_AT_ONCE),
-            jobs.DIAGNOSE: Stage(investigation.diagnose, settings.llm_concurrency),
-            jobs.TELL: Stage(telling.tell, TELL_AT_ONCE),
-            jobs.RESOLVE: Stage(investigation.resolve, 1),
-        },
+        stages=stages,
         clock=clock,
         owner=f"{socket.gethostname()}-{os.getpid()}"[:64],
         redact=redact,
@@ -261,6 +280,9 @@ async def build(
         replay_bodies=replay_bodies,
         retry_quarantined=retry_quarantined,
     )
+    slack_actions = SlackActions(
+        _secret(settings.slack_signing_secret), buttons.desk if buttons else None, clock
+    )
     post = WebhookDoor(
         door.post,
         door.quarantine,
@@ -278,12 +300,15 @@ async def build(
     dependencies = {"kubernetes": cluster.status, "messages": notifier.status}
     if diagnoser is not None:
         dependencies["model"] = diagnoser.status
+    if buttons is not None and buttons.socket is not None:
+        dependencies["buttons"] = buttons.socket.status
     health = Health(database, metrics, lambda: worker.alive, dependencies)
 
     app = Starlette(
         routes=[
             Route("/v1/findings", post_findings),
             *api.routes(),
+            *slack_actions.routes(),
             *health.routes(),
             *schema_routes(),
         ],
@@ -299,6 +324,7 @@ async def build(
         notifier=notifier,
         diagnoser=diagnoser,
         worker=worker,
+        buttons=buttons,
         app=Front(post, app),
         metrics=metrics,
         clock=clock,
@@ -315,6 +341,7 @@ def _notifier(settings: Settings, write: Callable[[str], object]) -> Notifier:
             settings.slack_bot_token.get_secret_value(),
             settings.slack_channel,
             api_url=settings.slack_api_url,
+            buttons=have_buttons(settings),
         )
     if settings.slack_webhook_url is not None:
         return SlackWebhook(settings.slack_webhook_url.get_secret_value())

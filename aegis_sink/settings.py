@@ -6,7 +6,7 @@ environment variable counts as not set, because that is how charts pass "nothing
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -76,8 +76,23 @@ def _web_address(value: str) -> str:
     return value
 
 
+def _slack_ids(first: str, what: str) -> Callable[[str], str]:
+    """A list of ids that names at least one: a name in it, or an empty list, would say nothing of
+    who may and who may not."""
+
+    def check(value: str) -> str:
+        ids = value.replace(",", " ").split()
+        if not ids or not all(re.fullmatch(f"{first}[A-Z0-9]{{2,}}", one) for one in ids):
+            raise ValueError(f"is not a list of {what}, separated by spaces or commas")
+        return " ".join(ids)
+
+    return check
+
+
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
+SlackUsers = Annotated[str, AfterValidator(_slack_ids("[UW]", "user ids (U…)"))]
+SlackGroups = Annotated[str, AfterValidator(_slack_ids("S", "user group ids (S…)"))]
 
 
 class Settings(BaseModel):
@@ -153,6 +168,20 @@ class Settings(BaseModel):
     slack_api_url: WebAddress = Field(
         "https://slack.com/api/", description="Slack's Web API, for proxies and tests."
     )
+    slack_signing_secret: SecretStr | None = Field(
+        None, description="Buttons over HTTP: Slack posts presses to `/slack/actions`, signed."
+    )
+    slack_app_token: SecretStr | None = Field(
+        None, description="`xapp-…`: buttons over Socket Mode; no public address needed."
+    )
+    slack_allowed_users: SlackUsers | None = Field(
+        None, description="User ids that may press buttons (`U…`, separated by spaces)."
+    )
+    slack_allowed_groups: SlackGroups | None = Field(
+        None,
+        description="User groups whose members may press buttons (`S…`); with neither list everybody "
+        "in the channel may.",
+    )
     group_wait: Duration = Field(
         timedelta(seconds=10), description="Wait before an incident's first message."
     )
@@ -178,6 +207,16 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Log level."
     )
+
+    @model_validator(mode="after")
+    def _buttons_need_a_bot(self) -> Self:
+        for name in ("slack_signing_secret", "slack_app_token"):
+            if getattr(self, name) is not None and self.slack_bot_token is None:
+                raise ValueError(
+                    f"{variable(name)} is set but AEGIS_SLACK_BOT_TOKEN is not: "
+                    "only a bot's messages have buttons"
+                )
+        return self
 
     @model_validator(mode="after")
     def _a_bot_needs_a_channel(self) -> Self:

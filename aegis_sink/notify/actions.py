@@ -3,6 +3,7 @@
 Sources: docs.slack.dev, "Verifying requests from Slack" and "block_actions payload".
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,18 +15,21 @@ from slack_sdk.signature import Clock, SignatureVerifier
 from aegis_sink.notify.buttons import ActionKind
 
 BODY_LIMIT_BYTES = 1024 * 1024
+ID_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One press of one button. `channel` and `ts` say below which message; "" where unknown."""
+    """One press of one button. `key` is the same when Slack says the same press twice.
 
+    `response_url` is where the person who pressed is answered, for half an hour; "" without one.
+    """
+
+    key: str
     kind: ActionKind
     incident_id: str
     user_id: str
     user_name: str
-    channel: str
-    ts: str
     response_url: str
 
 
@@ -76,49 +80,47 @@ def payload_of_form(body: bytes) -> Mapping[str, object]:
     return _dict(payload)
 
 
-def actions_of(payload: Mapping[str, object]) -> tuple[Action, ...]:
-    """The buttons pressed, almost always one. Raises NotAnAction for anything else."""
+def action_of(payload: Mapping[str, object]) -> Action:
+    """The button pressed. Raises NotAnAction for anything else."""
     response_url = _text(payload, "response_url")
+
+    def refuse(why: str) -> NotAnAction:
+        return NotAnAction(why, response_url=response_url)
+
     if payload.get("type") != "block_actions":
-        raise NotAnAction("not a button press", response_url=response_url)
+        raise refuse("not a button press")
     pressed = payload.get("actions")
-    if not isinstance(pressed, list) or not pressed:
-        raise NotAnAction("no button in it", response_url=response_url)
-    user = _dict(payload.get("user"))
-    container = _dict(payload.get("container"))
-    return tuple(
-        Action(
-            kind=_kind(_dict(item), response_url),
-            incident_id=_incident_id(_dict(item), response_url),
-            user_id=_text(user, "id"),
-            user_name=_text(user, "username") or _text(user, "name") or _text(user, "id"),
-            channel=_text(container, "channel_id") or _text(_dict(payload.get("channel")), "id"),
-            ts=_text(container, "message_ts"),
-            response_url=response_url,
-        )
-        for item in pressed
-    )
-
-
-def _kind(item: Mapping[str, object], response_url: str) -> ActionKind:
+    # Slack sends one: that of the element which was used.
+    item = _dict(pressed[0]) if isinstance(pressed, list) and pressed else {}
+    if not item:
+        raise refuse("no button in it")
     try:
-        return ActionKind(_text(item, "action_id"))
+        kind = ActionKind(_text(item, "action_id"))
     except ValueError:
-        raise NotAnAction(
-            "a button this version does not know", response_url=response_url
-        ) from None
-
-
-def _incident_id(item: Mapping[str, object], response_url: str) -> str:
-    value = _text(item, "value")
-    if not value:
-        raise NotAnAction("a button without an incident", response_url=response_url)
-    return value
+        raise refuse("a button this version does not know") from None
+    incident_id = _text(item, "value")
+    user = _dict(payload.get("user"))
+    user_id = _text(user, "id")
+    if not 0 < len(incident_id) <= ID_CHARACTERS:
+        raise refuse("a button without an incident")
+    if not 0 < len(user_id) <= ID_CHARACTERS:
+        raise refuse("nobody pressed it")
+    # The trigger is Slack's name for one interaction; the rest stands in where it is missing.
+    unique = (_text(payload, "trigger_id"), user_id, kind, incident_id, _text(item, "action_ts"))
+    return Action(
+        key=hashlib.sha256("\0".join(unique).encode("utf-8", "replace")).hexdigest(),
+        kind=kind,
+        incident_id=incident_id,
+        user_id=user_id,
+        user_name=(_text(user, "username") or _text(user, "name") or user_id)[:ID_CHARACTERS],
+        response_url=response_url,
+    )
 
 
 def _text(value: Mapping[str, object], name: str) -> str:
     found = value.get(name)
-    return found if isinstance(found, str) else ""
+    # Half of a surrogate pair can be written in JSON, but not stored or sent.
+    return found.encode("utf-8", "replace").decode() if isinstance(found, str) else ""
 
 
 def _dict(value: object) -> Mapping[str, object]:

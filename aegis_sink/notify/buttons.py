@@ -13,6 +13,7 @@ class ActionKind(StrEnum):
     SILENCE_HOUR = "silence_1h"
     SILENCE_DAY = "silence_1d"
     SILENCE_UNTIL_RESOLVED = "silence_until_resolved"
+    END_SILENCE = "end_silence"
     DIAGNOSE_AGAIN = "diagnose_again"
     RESOLVE = "resolve"
     RIGHT = "right"
@@ -24,6 +25,7 @@ _TEXTS = {
     ActionKind.SILENCE_HOUR: "Silence 1 h",
     ActionKind.SILENCE_DAY: "Silence 1 d",
     ActionKind.SILENCE_UNTIL_RESOLVED: "Silence until resolved",
+    ActionKind.END_SILENCE: "End the silence",
     ActionKind.DIAGNOSE_AGAIN: "Diagnose again",
     ActionKind.RESOLVE: "Resolve",
     ActionKind.RIGHT: "👍 Diagnosis was right",
@@ -42,6 +44,8 @@ def buttons_for(incident: Incident) -> tuple[Button, ...]:
             ActionKind.SILENCE_DAY,
             ActionKind.SILENCE_UNTIL_RESOLVED,
         ]
+    if incident.state is State.SILENCED:
+        kinds.append(ActionKind.END_SILENCE)
     if incident.state is not State.RESOLVED:
         if not incident.diagnosing:
             kinds.append(ActionKind.DIAGNOSE_AGAIN)

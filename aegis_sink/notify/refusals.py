@@ -51,6 +51,7 @@ _ADVICE = {
         "the app when it is private (/invite in the channel)"
     ),
     "not_in_channel": "invite the app: type /invite in the channel and choose it",
+    "no_such_subteam": "there is no such user group: set AEGIS_SLACK_ALLOWED_GROUPS to ids (S…)",
     "is_archived": "the channel is archived: unarchive it or choose another AEGIS_SLACK_CHANNEL",
     "channel_is_archived": f"the channel is archived: unarchive it, or {_WEBHOOK}",
     "restricted_action": "the workspace lets only some members post there: ask its owner",

@@ -140,6 +140,16 @@ class SlackBot:
             f"as {who.get('user', 'the app')}, and edits its messages"
         )
 
+    async def group_members(self, group: str) -> frozenset[str]:
+        """The ids of the users in a user group (S…); needs the scope usergroups:read."""
+        answer = await self._call(
+            self._client().usergroups_users_list(usergroup=group),
+            doing=f"asking who is in the user group {group}",
+            repeatable=True,
+        )
+        users = answer.get("users")
+        return frozenset(map(str, users)) if isinstance(users, list) else frozenset()
+
     async def send_test_message(self) -> None:
         """Post a test message and delete it again: proves posting, which nothing else does."""
         text = "AEGIS Sink test message: it is deleted at once."

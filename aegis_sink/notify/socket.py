@@ -17,6 +17,9 @@ from aegis_sink.notify.errors import NotifyError, NotifyRefused, NotifyUnavailab
 from aegis_sink.notify.slack import SLACK_API_URL
 
 CONNECT_SECONDS = 20.0
+WATCH_SECONDS = 15.0
+RETRY_SECONDS = 5.0
+RETRY_LIMIT_SECONDS = 300.0
 
 _SOCKET_URL = re.compile(r"wss?://[^\s'\"]+")
 
@@ -29,20 +32,64 @@ def _without_ticket(record: logging.LogRecord) -> bool:
     return True
 
 
+log = logging.getLogger(__name__)
 _sdk_log = logging.getLogger(f"{__name__}.sdk")
-# At DEBUG the SDK writes whole envelopes.
-_sdk_log.setLevel(logging.INFO)
+# At DEBUG the SDK writes whole envelopes, at INFO each of its reconnects.
+_sdk_log.setLevel(logging.WARNING)
 _sdk_log.addFilter(_without_ticket)
 
 
 class SlackSocket:
     """Keeps a socket to Slack open, hands presses to the desk, and acknowledges each."""
 
-    def __init__(self, app_token: str, desk: ActionDesk, *, api_url: str = SLACK_API_URL) -> None:
+    def __init__(
+        self,
+        app_token: str,
+        desk: ActionDesk,
+        *,
+        api_url: str = SLACK_API_URL,
+        watch: float = WATCH_SECONDS,
+        retry: float = RETRY_SECONDS,
+    ) -> None:
         self._app_token = app_token
         self._api_url = api_url
         self._desk = desk
+        self._watch = watch
+        self._retry = retry
         self._client: SocketModeClient | None = None
+        self._trouble = "not connected yet"
+
+    async def run(self) -> None:
+        """Have a socket open until cancelled, however often Slack or the network goes away."""
+        wait = self._retry
+        while True:
+            try:
+                await self.connect()
+            except NotifyError as error:
+                self._trouble = str(error)
+                level = logging.ERROR if isinstance(error, NotifyRefused) else logging.WARNING
+                log.log(level, "buttons do not work: %s; trying again in %.0f s", error, wait)
+            except Exception as error:  # nobody would press anything any more
+                self._trouble = type(error).__name__
+                log.exception("buttons do not work, trying again in %.0f s", wait)
+            else:
+                self._trouble = ""
+            if self._trouble:
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, RETRY_LIMIT_SECONDS)
+                continue
+            log.info("buttons come over Socket Mode")
+            wait = self._retry
+            await self._until_lost()
+            self._trouble = "the socket was lost"
+            log.warning("Slack's Socket Mode was lost and is opened anew")
+            await self.close()
+
+    async def status(self) -> str:
+        """One line for a person."""
+        if self._client is not None and await self._client.is_connected():
+            return "Slack: buttons come over Socket Mode"
+        return f"Slack: no buttons over Socket Mode: {self._trouble}"
 
     async def connect(self) -> None:
         """Open the socket; the SDK reopens it when Slack closes it or it goes silent.
@@ -55,19 +102,33 @@ class SlackSocket:
             # Asked here first: the SDK's connect() tries a wrong token again for ever.
             answer = await web.apps_connections_open(app_token=self._app_token)
         except SlackApiError as exc:
-            code = exc.response.get("error")
-            error = NotifyRefused(
-                f"Slack said {code} when opening Socket Mode: set AEGIS_SLACK_APP_TOKEN to an "
-                "app-level token (xapp-…) with the scope connections:write, and turn Socket Mode on"
-            )
+            data = exc.response.data  # a text where it was not Slack who answered
+            code = str(data.get("error")) if isinstance(data, dict) else "nothing it should"
+            if code in TOKEN_CODES:
+                error = NotifyRefused(
+                    f"Slack said {code} when opening Socket Mode: set AEGIS_SLACK_APP_TOKEN to an "
+                    "app-level token (xapp-…) with the scope connections:write, and turn Socket "
+                    "Mode on"
+                )
+            else:
+                error = NotifyUnavailable(f"Slack said {code} when opening Socket Mode")
         except (aiohttp.ClientError, TimeoutError) as exc:
             error = NotifyUnavailable(
                 f"Slack's Socket Mode cannot be reached: {type(exc).__name__}"
             )
+        except AttributeError:
+            # slack_sdk 3.47 asks a text or a list for ["ok"]: status 200, and not Slack's JSON.
+            error = NotifyUnavailable("the answer is not Slack's when opening Socket Mode")
         else:
             await self._listen(web, str(answer["url"]))
             return
         raise error
+
+    async def close(self) -> None:
+        """Close the socket."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()  # type: ignore[no-untyped-call]
 
     async def _listen(self, web: AsyncWebClient, url: str) -> None:
         client = SocketModeClient(app_token=self._app_token, logger=_sdk_log, web_client=web)
@@ -81,14 +142,36 @@ class SlackSocket:
             await self.close()
             raise NotifyUnavailable("Slack's Socket Mode did not open its socket") from None
 
-    async def close(self) -> None:
-        """Close the socket."""
-        if self._client is not None:
-            await self._client.close()  # type: ignore[no-untyped-call]
-            self._client = None
+    async def _until_lost(self) -> None:
+        """Return when the SDK did not get the socket back between two looks.
+
+        After an outage its reconnects use the address they got before, and Slack takes each once.
+        """
+        lost = False
+        while True:
+            await asyncio.sleep(self._watch)
+            connected = self._client is not None and await self._client.is_connected()
+            if lost and not connected:
+                return
+            lost = not connected
 
     async def _receive(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
-        if request.type == "interactive":
-            await self._desk.take(request.payload)
-        # Acknowledged after the handler stored it: Slack sends it again when we die before.
+        if request.type == "interactive" and not await self._desk.take(request.payload):
+            return  # not stored: Slack tells the person that it did not work
         await client.send_socket_mode_response(SocketModeResponse(envelope_id=request.envelope_id))
+
+
+# Until somebody changes a setting (docs.slack.dev, apps.connections.open).
+TOKEN_CODES = frozenset(
+    {
+        "account_inactive",
+        "forbidden_team",
+        "invalid_auth",
+        "missing_scope",
+        "no_permission",
+        "not_allowed_token_type",
+        "not_authed",
+        "token_expired",
+        "token_revoked",
+    }
+)

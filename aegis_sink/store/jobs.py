@@ -17,6 +17,7 @@ COLLECT = "collect"
 DIAGNOSE = "diagnose"
 TELL = "tell"
 RESOLVE = "resolve"
+PRESS = "press"
 
 
 @dataclass(frozen=True, slots=True)

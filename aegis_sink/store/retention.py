@@ -7,7 +7,7 @@ from sqlalchemy import Connection, select
 
 from aegis_sink.model import State
 from aegis_sink.store import quarantine
-from aegis_sink.store.tables import answers, deliveries, incidents
+from aegis_sink.store.tables import answers, deliveries, incidents, presses
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ def drop(connection: Connection, *, before: datetime, quarantine_max_bytes: int)
     connection.execute(
         incidents.delete().where(i.merged_into.is_not(None), i.merged_into.not_in(alive))
     )
+    connection.execute(presses.delete().where(presses.c.at < before))
     return Dropped(
         deliveries=connection.execute(
             deliveries.delete().where(deliveries.c.received_at < before)

@@ -220,6 +220,24 @@ def _paths() -> Json:
                 },
             }
         },
+        "/slack/actions": {
+            "post": {
+                "summary": "Slack's presses of buttons, signed (`AEGIS_SLACK_SIGNING_SECRET`)",
+                "security": [{"slack": []}],
+                "requestBody": {
+                    "required": True,
+                    "content": {
+                        "application/x-www-form-urlencoded": {
+                            "schema": _object("payload", payload=TEXT)
+                        }
+                    },
+                },
+                "responses": {
+                    "200": {"description": "The press is on disk, or was none to keep."},
+                    **_problems(400, 401, 404, 405, 413, 503),
+                },
+            }
+        },
         "/healthz": {"get": _plain("The process lives.", "text/plain")},
         "/readyz": {
             "get": {
@@ -397,6 +415,12 @@ def document() -> Json:
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "webhookBasic": {"type": "http", "scheme": "basic"},
+                "slack": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "x-slack-signature",
+                    "description": "Slack's `v0` signature of x-slack-request-timestamp and body.",
+                },
                 "signature": {
                     "type": "apiKey",
                     "in": "header",

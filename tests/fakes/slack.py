@@ -7,6 +7,7 @@ it does not know). Listens on a free port of 127.0.0.1. Faults are queued by met
 """
 
 import asyncio
+import hmac
 import json
 import re
 import time
@@ -14,6 +15,7 @@ from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from urllib.parse import urlencode
 
 import aiohttp
 import pytest
@@ -22,6 +24,7 @@ from aiohttp import web
 from tests.fakes.slack_blocks import mrkdwn_texts, problems, texts, too_long
 
 Json = dict[str, object]
+Headers = dict[str, str]
 
 PUBLIC_CHANNEL = "C0PUBLIC01"
 PRIVATE_CHANNEL = "C0PRIVATE1"
@@ -93,10 +96,13 @@ class FakeSlack:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.token = "xoxb-fake-token"
         self.app_token = "xapp-fake-token"
+        self.signing_secret = "fake-signing-secret"
+        self._presses = 0
         self.webhook_secret = "T000/B000/fakewebhooksecret"
         self.webhook_channel = PUBLIC_CHANNEL
         self.webhook_error = ""
         self.scopes = set(ALL_SCOPES)
+        self.groups: dict[str, list[str]] = {}
         self.channels = {
             c.id: c
             for c in (
@@ -117,6 +123,8 @@ class FakeSlack:
         self._last_ts = 0.0
         self._last_message: dict[str, float] = {}
         self._sockets: list[web.WebSocketResponse] = []
+        self._tickets: set[str] = set()
+        self.refuse_sockets = 0
         self._connected = asyncio.Event()
         self._let_go = asyncio.Event()
         self._runner: web.AppRunner | None = None
@@ -134,7 +142,55 @@ class FakeSlack:
 
     @property
     def response_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/response/1"
+        return self.response_url_of("1")
+
+    def response_url_of(self, person: str) -> str:
+        """Where only this person is answered."""
+        return f"http://127.0.0.1:{self.port}/response/{person}"
+
+    def buttons(self, message: Mapping[str, object]) -> dict[str, str]:
+        """The buttons of a stored message: action id → value."""
+        found: dict[str, str] = {}
+        blocks = message.get("blocks")
+        for block in blocks if isinstance(blocks, list) else []:
+            if block["type"] == "actions":
+                found |= {button["action_id"]: button["value"] for button in block["elements"]}
+        return found
+
+    def pressed(
+        self, action_id: str, value: str, *, user: str = "U1", name: str = "", ts: str = "1.0"
+    ) -> Json:
+        """What Slack posts when a person presses a button (docs.slack.dev, block_actions)."""
+        self._presses += 1
+        return {
+            "type": "block_actions",
+            "user": {"id": user, "username": name or user.lower(), "team_id": "T0ACME0001"},
+            "api_app_id": "A0AEGIS001",
+            "container": {"type": "message", "message_ts": ts, "channel_id": PUBLIC_CHANNEL},
+            "trigger_id": f"trigger.{self._presses}",
+            "channel": {"id": PUBLIC_CHANNEL, "name": "ops"},
+            "response_url": self.response_url_of(user),
+            "actions": [
+                {
+                    "type": "button",
+                    "action_id": action_id,
+                    "block_id": "b",
+                    "value": value,
+                    "action_ts": f"{self._clock():.6f}",
+                }
+            ],
+        }
+
+    def signed(self, payload: Mapping[str, object], *, age: float = 0) -> tuple[bytes, Headers]:
+        """The body and the headers with which Slack posts a payload."""
+        body = urlencode({"payload": json.dumps(payload)}).encode()
+        stamp = str(int(time.time() - age))
+        digest = hmac.new(self.signing_secret.encode(), f"v0:{stamp}:".encode() + body, "sha256")
+        return body, {
+            "content-type": "application/x-www-form-urlencoded",
+            "x-slack-request-timestamp": stamp,
+            "x-slack-signature": f"v0={digest.hexdigest()}",
+        }
 
     # What it saw
 
@@ -243,6 +299,7 @@ class FakeSlack:
             "conversations.replies": (self._replies, _HISTORY | {"ts"}),
             "conversations.list": (self._list, _LIST),
             "apps.connections.open": (self._open_socket, frozenset()),
+            "usergroups.users.list": (self._group, frozenset({"usergroup"})),
         }
         if method not in handlers:
             raise SlackRefusal("unknown_method", req_method=method)
@@ -366,6 +423,13 @@ class FakeSlack:
             "response_metadata": {"next_cursor": cursor},
         }
 
+    def _group(self, arguments: Json) -> Json:
+        self._need("usergroups:read")
+        name = str(arguments.get("usergroup", ""))
+        if name not in self.groups:
+            raise SlackRefusal("no_such_subteam")
+        return {"users": self.groups[name]}
+
     def _need(self, *scopes: str) -> None:
         missing = [scope for scope in scopes if scope not in self.scopes]
         if missing:
@@ -443,17 +507,35 @@ class FakeSlack:
             return await self._vanish(request, hang=fault is Fault.HANG_AFTER)
         return web.Response(text="ok")
 
-    async def _response(self, request: web.Request) -> web.Response:
-        self.responses.append(await _arguments(request))
+    async def _response(self, request: web.Request) -> web.StreamResponse:
+        arguments = await _arguments(request)
+        fault = self.faults["response"].popleft() if self.faults["response"] else None
+        early = await self._before(fault, request)
+        if early is not None:
+            return early
+        if request.match_info["id"] == "expired":
+            return web.json_response({"ok": False, "error": "expired_url"}, status=404)
+        if set(arguments) - {"response_type", "replace_original", "text"}:
+            return web.json_response({"ok": False, "error": "invalid_payload"}, status=400)
+        self.responses.append({**arguments, "to": request.match_info["id"]})
         self.arrived.set()
         return web.json_response({"ok": True})
 
     # Socket Mode
 
     def _open_socket(self, _arguments: Json) -> Json:
-        return {"url": f"ws://127.0.0.1:{self.port}/socket"}
+        ticket = f"ticket{len(self.made('apps.connections.open'))}"
+        self._tickets.add(ticket)
+        return {"url": f"ws://127.0.0.1:{self.port}/socket?ticket={ticket}"}
 
-    async def _socket(self, request: web.Request) -> web.WebSocketResponse:
+    async def _socket(self, request: web.Request) -> web.StreamResponse:
+        ticket = request.query.get("ticket", "")
+        if ticket not in self._tickets:  # Slack takes each address once
+            return web.Response(status=403)
+        self._tickets.discard(ticket)
+        if self.refuse_sockets > 0:
+            self.refuse_sockets -= 1
+            return web.Response(status=503)
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         self._sockets.append(socket)
@@ -466,9 +548,17 @@ class FakeSlack:
                 self.arrived.set()
         return socket
 
+    async def hang_up(self) -> None:
+        """Close every socket, as Slack does when it refreshes a connection."""
+        sockets, self._sockets = self._sockets, []
+        self._connected.clear()
+        for socket in sockets:
+            await socket.close()
+
     async def press(self, payload: Mapping[str, object], *, envelope_id: str = "env-1") -> None:
         """Send an interaction to the connected app, as when a person presses a button."""
-        await self._connected.wait()
+        async with asyncio.timeout(30):
+            await self._connected.wait()
         envelope = {
             "type": "interactive",
             "envelope_id": envelope_id,

@@ -15,7 +15,7 @@ from aegis_sink.model import Incident, State
 from aegis_sink.notify.actions import (
     Action,
     NotAnAction,
-    actions_of,
+    action_of,
     is_from_slack,
     payload_of_form,
 )
@@ -86,17 +86,29 @@ def test_bytes_that_are_no_text_are_not_trusted() -> None:
 
 def test_a_press_is_read_from_slacks_form() -> None:
     body = urlencode({"payload": json.dumps(pressed())}).encode()
-    assert actions_of(payload_of_form(body)) == (
-        Action(
-            kind=ActionKind.ACKNOWLEDGE,
-            incident_id="inc-1",
-            user_id="U1",
-            user_name="ada",
-            channel="C1",
-            ts="1.2",
-            response_url="https://hooks.slack.com/actions/T1/1/x",
-        ),
+    action = action_of(payload_of_form(body))
+    assert action == Action(
+        key=action.key,
+        kind=ActionKind.ACKNOWLEDGE,
+        incident_id="inc-1",
+        user_id="U1",
+        user_name="ada",
+        response_url="https://hooks.slack.com/actions/T1/1/x",
     )
+
+
+def test_the_same_press_has_the_same_key_and_another_has_another() -> None:
+    first = action_of(pressed(trigger_id="t1"))
+    assert action_of(pressed(trigger_id="t1")).key == first.key
+    assert action_of(pressed(trigger_id="t2")).key != first.key
+    again = [{"action_id": "acknowledge", "value": "inc-1", "action_ts": "2.0"}]
+    assert action_of(pressed(actions=again)).key != action_of(pressed()).key
+
+
+def test_what_cannot_be_stored_is_made_plain() -> None:
+    action = action_of(pressed(user={"id": "U1", "username": "a\ud800" * 1000}))
+    assert action.user_name.encode()
+    assert len(action.user_name) <= 200
 
 
 @pytest.mark.parametrize(
@@ -114,22 +126,31 @@ def test_a_form_that_is_not_slacks_is_named(body: bytes) -> None:
         pressed(actions=[]),
         pressed(actions=[{"action_id": "launch_missiles", "value": "inc-1"}]),
         pressed(actions=[{"action_id": "acknowledge"}]),
+        pressed(actions=[{"action_id": "acknowledge", "value": "x" * 2000}]),
+        pressed(actions=["acknowledge"]),
+        pressed(actions={"action_id": "acknowledge"}),
+        pressed(user={}),
+        pressed(user="U1"),
     ],
 )
 def test_an_unknown_press_says_where_to_answer(payload: dict[str, object]) -> None:
     with pytest.raises(NotAnAction) as caught:
-        actions_of(payload)
+        action_of(payload)
     assert caught.value.response_url == "https://hooks.slack.com/actions/T1/1/x"
 
 
 def test_every_button_comes_back_as_the_action_it_promised() -> None:
-    for incident in (make_found(), make_diagnosed()):
+    diagnosed = make_diagnosed()
+    offered = set()
+    for incident in (make_found(), diagnosed, replace(diagnosed, state=State.SILENCED)):
         for button in buttons_for(incident):
-            (action,) = actions_of(
+            action = action_of(
                 pressed(actions=[{"action_id": button.action_id, "value": button.value}])
             )
             assert action.kind == button.action_id
             assert action.incident_id == incident.id
+            offered.add(action.kind)
+    assert offered == set(ActionKind)
 
 
 def test_a_resolved_incident_offers_only_the_verdict_on_the_diagnosis(diagnosed: Incident) -> None:

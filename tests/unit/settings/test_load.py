@@ -186,3 +186,27 @@ def test_a_token_or_a_clear_word_opens_the_door(way: dict[str, str]) -> None:
 def test_variables_that_are_no_settings_are_found() -> None:
     environ = {"AEGIS_PORTS": "1", "AEGIS_PORT": "1", "AEGIS_SINK_PORT_80_TCP": "x", "PATH": "y"}
     assert unknown_variables(environ) == ("AEGIS_PORTS",)
+
+
+BOT = {"AEGIS_SLACK_BOT_TOKEN": "xoxb-1", "AEGIS_SLACK_CHANNEL": "C1"}
+
+
+@pytest.mark.parametrize("name", ["AEGIS_SLACK_SIGNING_SECRET", "AEGIS_SLACK_APP_TOKEN"])
+def test_buttons_need_a_bot(name: str) -> None:
+    assert load({**BOT, name: "s"})
+    with pytest.raises(SettingsError, match=f"{name} is set but AEGIS_SLACK_BOT_TOKEN is not"):
+        load({name: "s"})
+
+
+@pytest.mark.parametrize(
+    ("value", "ids"), [("U01AB", "U01AB"), ("U01AB, W9Z", "U01AB W9Z"), (" U1A  U2B ", "U1A U2B")]
+)
+def test_who_may_press_is_named_by_id(value: str, ids: str) -> None:
+    loaded = load({**BOT, "AEGIS_SLACK_ALLOWED_USERS": value})
+    assert loaded.settings.slack_allowed_users == ids
+
+
+@pytest.mark.parametrize("value", ["ada", "@ada", ",", "U1A;U2B", "u1a", "S01AB", "U1A ada"])
+def test_a_list_that_would_let_in_others_than_it_says_is_refused(value: str) -> None:
+    with pytest.raises(SettingsError, match="AEGIS_SLACK_ALLOWED_USERS"):
+        load({**BOT, "AEGIS_SLACK_ALLOWED_USERS": value})
