@@ -1,6 +1,6 @@
 """Write the parts of the chart that follow the program: settings, secrets and read rights.
 
-`python helm/generated.py` after a setting or a kind in `aegis_sink/cluster/resources.py` changed;
+`python helm/generated.py` after a setting, a kind in `aegis_sink/cluster/resources.py` or a right beside it changed;
 tests/unit/ship compares.
 """
 
@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import yaml
 from pydantic import SecretStr
 
-from aegis_sink.cluster.resources import KNOWN, Resource
+from aegis_sink.cluster.rights import Part, rights
 from aegis_sink.settings import Settings
 
 CHART = Path(__file__).parent / "aegis-sink"
@@ -22,9 +22,6 @@ SCHEMA = CHART / "values.schema.json"
 
 OURS = frozenset({"host", "port", "database_url", "allow_unauthenticated"})
 """Settings that the chart decides: it needs a token, one port and one volume."""
-GET_ONLY = frozenset({"ConfigMap", "Lease"})
-"""Kinds that are read by name only."""
-RESULT = "Result"
 SECRETS = frozenset(
     name
     for name, field in Settings.model_fields.items()
@@ -35,22 +32,12 @@ _DURATION = {
     "type": "string",
     "pattern": "^(0|([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$",
 }
-_HEAD = (
-    "# Written by helm/generated.py from aegis_sink/cluster/resources.py. Read-only, no Secrets.\n"
-)
+_HEAD = "# Written by helm/generated.py from aegis_sink/cluster/rights.py. Read-only, no Secrets.\n"
 
 
 def rbac() -> str:
-    """files/rbac.yaml: rules for cluster-scoped kinds, for namespaced ones, and for Results."""
-    rest = [r for r in KNOWN.values() if r.kind != RESULT]
-    document = {
-        "clusterObjects": _rules([r for r in rest if not r.namespaced]),
-        "namespaced": [
-            *_rules([r for r in rest if r.namespaced]),
-            {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
-        ],
-        "results": [_rule(KNOWN[RESULT].group, [KNOWN[RESULT].plural], ["list"])],
-    }
+    """files/rbac.yaml: rules for cluster-scoped kinds, for namespaced ones, and for K8sGPT's."""
+    document = {part: _rules(part) for part in get_args(Part)}
     return _HEAD + yaml.safe_dump(document, sort_keys=False, default_flow_style=None, width=100)
 
 
@@ -69,19 +56,22 @@ def schema() -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def _rules(resources: list[Resource]) -> list[dict[str, list[str]]]:
-    rules = []
-    for group in dict.fromkeys(r.group for r in resources):
-        inside = [r for r in resources if r.group == group]
-        both = [r.plural for r in inside if r.kind not in GET_ONLY]
-        one = [r.plural for r in inside if r.kind in GET_ONLY]
-        rules += [_rule(group, both, ["get", "list"])] if both else []
-        rules += [_rule(group, one, ["get"])] if one else []
-    return rules
+def _rules(part: Part) -> list[dict[str, list[str]]]:
+    """One rule for each group and set of verbs, in the order they first come up."""
+    rules: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for right in rights():
+        # A log has a rule of its own, so that it can be seen and taken away.
+        if right.part == part and "/" not in right.resource:
+            rules.setdefault((right.group, right.verbs), []).append(right.resource)
+    logs = [r for r in rights() if r.part == part and "/" in r.resource]
+    return [
+        *(_rule(group, plurals, verbs) for (group, verbs), plurals in rules.items()),
+        *(_rule(r.group, [r.resource], r.verbs) for r in logs),
+    ]
 
 
-def _rule(group: str, plurals: list[str], verbs: list[str]) -> dict[str, list[str]]:
-    return {"apiGroups": [group], "resources": plurals, "verbs": verbs}
+def _rule(group: str, plurals: list[str], verbs: tuple[str, ...]) -> dict[str, list[str]]:
+    return {"apiGroups": [group], "resources": plurals, "verbs": list(verbs)}
 
 
 def _type(annotation: Any, metadata: list[Any]) -> dict[str, object]:

@@ -33,6 +33,12 @@ DISCOVERY = (
     "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json"
 )
 USER_AGENT = "aegis-sink (read-only)"
+REVIEWS = {
+    "SelfSubjectAccessReview": "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+    "SelfSubjectReview": "/apis/authentication.k8s.io/v1/selfsubjectreviews",
+}
+"""Questions about oneself. They are asked with POST and store nothing."""
+REVIEW_BYTES = 65_536
 POOL_SIZE = 32
 REQUEST_SECONDS = 5.0
 MOST_ERROR_BYTES = 16_384
@@ -64,6 +70,7 @@ class Transport(Protocol):
         method: str,
         url: str,
         headers: dict[str, str],
+        body: object = None,
         *,
         _request_timeout: aiohttp.ClientTimeout,
     ) -> Response: ...
@@ -191,12 +198,29 @@ class Connection:
         rule = f'{{nonResourceURLs: ["{path}"], verbs: ["get"]}}'
         return await self._read(path, path, rule, accept, most_bytes, keep_part=False)
 
+    async def review(self, kind: str, spec: object = None) -> Document:
+        """The answer's `status` to one of REVIEWS: the only requests that are no GET."""
+        api_version = "/".join(REVIEWS[kind].split("/")[2:4])
+        asked = {"apiVersion": api_version, "kind": kind} | ({"spec": spec} if spec else {})
+        path = REVIEWS[kind]
+        group, plural = path.split("/")[2], path.rpartition("/")[2]
+        rule = f'{{apiGroups: ["{group}"], resources: ["{plural}"], verbs: ["create"]}}'
+        body = await self._read(path, plural, rule, JSON, REVIEW_BYTES, keep_part=False, ask=asked)
+        return body.document().at("status")
+
     async def _read(
-        self, url: str, what: str, rule: str, accept: str, most_bytes: int, keep_part: bool
+        self,
+        url: str,
+        what: str,
+        rule: str,
+        accept: str,
+        most_bytes: int,
+        keep_part: bool,
+        ask: object = None,
     ) -> Body:
         for tries_left in reversed(range(TRIES)):
             try:
-                return await self._once(url, what, rule, accept, most_bytes, keep_part)
+                return await self._once(url, what, rule, accept, most_bytes, keep_part, ask)
             except _AskAgain as again:
                 if not tries_left:
                     raise ClusterUnavailable(f"{again} ({TRIES} tries)") from again
@@ -204,7 +228,14 @@ class Connection:
         raise AssertionError("unreachable")
 
     async def _once(
-        self, url: str, what: str, rule: str, accept: str, most_bytes: int, keep_part: bool
+        self,
+        url: str,
+        what: str,
+        rule: str,
+        accept: str,
+        most_bytes: int,
+        keep_part: bool,
+        ask: object,
     ) -> Body:
         credentials, transport = await self._transport()
         headers = {"Accept": accept, "User-Agent": USER_AGENT}
@@ -213,14 +244,15 @@ class Connection:
         try:
             async with asyncio.timeout(self._seconds):
                 answer = await transport.request(
-                    "GET",
+                    "GET" if ask is None else "POST",
                     credentials.host + url,
                     headers,
+                    ask,
                     _request_timeout=aiohttp.ClientTimeout(total=self._seconds),
                 )
                 async with answer.response as response:
                     self._note_time(response)
-                    if response.status != 200:
+                    if response.status not in (200, 201):
                         data, _ = await _take(response, MOST_ERROR_BYTES)
                         await self._refuse(response, data, what, rule)
                     data, cut = await _take(response, most_bytes)

@@ -4,7 +4,6 @@ Requests of one incident run in parallel, a few at a time. Lists come in pages.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
 from aegis_sink.cluster.connection import METADATA_ONLY, Body, Connection, Request
@@ -16,6 +15,7 @@ from aegis_sink.model import ObjectRef
 
 PARALLEL = 8
 PAGE = 250
+EXPIRED = 410
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,14 @@ class Spent:
 
     calls: int = 0
     bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Objects of a kind, in the server's order. Not `whole`: there are more."""
+
+    found: tuple[Document, ...]
+    whole: bool
 
 
 class Reader:
@@ -57,51 +65,49 @@ class Reader:
             request = replace(request, accept=METADATA_ONLY)
         return (await self._read(request)).document()
 
-    async def pages(
-        self,
-        kind: str,
-        namespace: str = "",
-        *,
-        labels: str = "",
-        fields: str = "",
-        page: int = PAGE,
-        metadata_only: bool = False,
-    ) -> AsyncIterator[tuple[Document, ...]]:
-        """The objects of a kind, a page at a time. Selectors as the API writes them."""
-        query = {"limit": str(page)}
+    async def list(
+        self, kind: str, namespace: str = "", *, labels: str = "", fields: str = "", most: int = 500
+    ) -> tuple[Document, ...]:
+        """Up to `most` objects of a kind (or a page more)."""
+        return (await self.listing(kind, namespace, labels=labels, fields=fields, most=most)).found
+
+    async def listing(
+        self, kind: str, namespace: str = "", *, labels: str = "", fields: str = "", most: int = 500
+    ) -> "Listing":
+        """Like `list`, and whether that is all. Selectors as the API writes them.
+
+        A list whose snapshot the server forgot in the middle (410) is begun anew, once: what came
+        before belongs to another moment than what would come after.
+        """
+        query = {"limit": str(PAGE)}
         if labels:
             query["labelSelector"] = labels
         if fields:
             query["fieldSelector"] = fields
         request = Request(await self.resource(kind), namespace, query=query)
-        if metadata_only:
-            request = replace(request, accept=METADATA_ONLY.replace("Metadata", "MetadataList"))
-        token = ""
+        for again in (True, False):
+            try:
+                return await self._listing(request, most)
+            except ClusterRefused as refused:
+                if refused.status != EXPIRED or not again:
+                    raise
+        raise AssertionError("unreachable")
+
+    async def _listing(self, first: Request, most: int) -> "Listing":
+        found: list[Document] = []
+        request = first
         while True:
-            if token:
-                request = replace(request, query={**query, "continue": token})
             try:
                 answer = (await self._read(request)).document()
-            except ClusterRefused as refused:
-                # 410: the server has forgotten the page's snapshot. What came so far is good.
-                if refused.status == 410 and token:
-                    return
-                raise
-            yield answer.items("items")
+            except BudgetSpent:
+                if not found:
+                    raise
+                return Listing(tuple(found), whole=False)
+            found += answer.items("items")
             token = answer.text("metadata", "continue")
-            if not token:
-                return
-
-    async def list(
-        self, kind: str, namespace: str = "", *, labels: str = "", fields: str = "", most: int = 500
-    ) -> tuple[Document, ...]:
-        """Up to `most` objects of a kind (or a page more)."""
-        found: list[Document] = []
-        async for page in self.pages(kind, namespace, labels=labels, fields=fields):
-            found += page
-            if len(found) >= most:
-                break
-        return tuple(found)
+            if not token or len(found) >= most:
+                return Listing(tuple(found), whole=not token)
+            request = replace(first, query={**first.query, "continue": token})
 
     async def log(
         self, pod: ObjectRef, container: str, *, previous: bool, lines: int, most_bytes: int

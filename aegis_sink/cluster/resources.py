@@ -72,6 +72,7 @@ gateway.networking.k8s.io/v1 GatewayClass gatewayclasses -
 gateway.networking.k8s.io/v1 Gateway gateways
 gateway.networking.k8s.io/v1 HTTPRoute httproutes
 core.k8sgpt.ai/v1alpha1 Result results
+core.k8sgpt.ai/v1alpha1 K8sGPT k8sgpts
 """
 
 

@@ -106,13 +106,23 @@ class Visit:
     async def list(
         self, kind: str, namespace: str = "", *, labels: str = "", fields: str = "", most: int = 500
     ) -> tuple[Document, ...] | None:
-        """Objects of a kind. None: may not be read. A kind the server does not know has none."""
+        """Objects of a kind. None: may not be read. A kind the server does not know has none.
+
+        Where there are more than were read, `missing` says so.
+        """
         where = f"{kind} objects" + (f" in namespace {namespace}" if namespace else "")
-        read = self.reader.list(kind, namespace, labels=labels, fields=fields, most=most)
+        read = self.reader.listing(kind, namespace, labels=labels, fields=fields, most=most)
         try:
-            return await self.attempt(where, read)
+            listing = await self.attempt(where, read)
         except ObjectGone:
             return ()
+        if listing is None:
+            return None
+        if not listing.whole:
+            said = ", ".join(filter(None, (labels, fields)))
+            which = f"{where} ({said})" if said else where
+            self.lacks(f"{which}: only the first {len(listing.found)} were read")
+        return listing.found
 
     async def exists(self, ref: ObjectRef) -> bool | None:
         """Is it there? None when it may not be read."""

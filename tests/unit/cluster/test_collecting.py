@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from aiohttp import web
 
 from aegis_sink.cluster.client import KubernetesCluster
 from aegis_sink.cluster.collectors import COLLECTORS
@@ -99,10 +100,62 @@ async def test_ten_thousand_events_are_read_in_part_and_that_is_said(
     api.put(pod(), *(event(n, "api-1", message=f"attempt {n}") for n in range(10_000)))
     one = finding("Pod", "api-1")
     collected = await cluster.collect(one, alone(one))
-    assert any("only the first 1000 were read" in line for line in collected.missing)
+    assert any("only the first 1500 were read" in line for line in collected.missing)
     assert collected.calls <= 12
     text = next(e.text for e in collected.evidence if e.source.startswith("events"))
     assert len(text) < 3000
+
+
+async def test_the_newest_of_many_events_are_kept_though_the_server_lists_the_oldest_first(
+    api: FakeApi, cluster: KubernetesCluster
+) -> None:
+    said = [event(n, "api-1", message=f"attempt {n}") for n in range(1200)]
+    for n, one in enumerate(said):
+        one["lastTimestamp"] = f"2026-03-01T{10 + n // 3600:02}:{n // 60 % 60:02}:{n % 60:02}Z"
+    api.put(pod(), *said)
+    about = finding("Pod", "api-1")
+    collected = await cluster.collect(about, alone(about))
+    text = next(e.text for e in collected.evidence if e.source.startswith("events"))
+    assert "attempt 1199" in text
+    assert "attempt 0" not in text
+    assert not [line for line in collected.missing if "Event" in line]
+
+
+def expire(api: FakeApi, plural: str, times: int) -> None:
+    """Answer 410 to the second page, so many times."""
+    told = 0
+
+    async def forgotten(request: web.Request) -> web.Response | None:
+        nonlocal told
+        if "continue" not in request.query or told >= times:
+            return None
+        told += 1
+        message = "The provided continue parameter is too old"
+        return web.json_response({"kind": "Status", "message": message}, status=410)
+
+    api.faults[f"/{plural}"] = forgotten
+
+
+async def test_a_list_that_expires_in_the_middle_is_begun_anew_and_is_whole(
+    api: FakeApi, cluster: KubernetesCluster
+) -> None:
+    api.put(pod(), *(event(n, "api-1", message=f"attempt {n}") for n in range(300)))
+    expire(api, "events", 1)
+    one = finding("Pod", "api-1")
+    collected = await cluster.collect(one, alone(one))
+    text = next(e.text for e in collected.evidence if e.source.startswith("events"))
+    assert "(288 older left out)" in text
+    assert not [line for line in collected.missing if "Event" in line or "events" in line]
+
+
+async def test_a_list_that_expires_again_and_again_is_named_as_missing(
+    api: FakeApi, cluster: KubernetesCluster
+) -> None:
+    api.put(pod(), *(event(n, "api-1", message=f"attempt {n}") for n in range(300)))
+    expire(api, "events", 9)
+    one = finding("Pod", "api-1")
+    collected = await cluster.collect(one, alone(one))
+    assert any("continue parameter is too old (410)" in line for line in collected.missing)
 
 
 @pytest.mark.parametrize(
