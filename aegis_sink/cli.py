@@ -12,7 +12,7 @@ from rich.table import Table
 
 from aegis_sink import __version__
 from aegis_sink.client import ClientError
-from aegis_sink.commands import quarantine
+from aegis_sink.commands import quarantine, silence
 from aegis_sink.commands.feedback import show_feedback
 from aegis_sink.commands.replay import documents_in, replay_command
 from aegis_sink.commands.terminal import (
@@ -58,6 +58,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(silence.app, name="silence")
 app.command("replay")(replay_command)
 
 

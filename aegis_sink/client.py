@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -69,6 +70,19 @@ class Client:
     async def retry(self, item_id: str) -> Answer:
         """`POST /v1/quarantine/{id}/retry`."""
         return await self._ask("POST", f"/v1/quarantine/{quote(item_id, safe='')}/retry")
+
+    async def add_silence(self, silence: Mapping[str, object]) -> Answer:
+        """`POST /v1/silences`."""
+        return await self._ask("POST", "/v1/silences", json.dumps(silence).encode())
+
+    async def preview_silence(self, matchers: str) -> Answer:
+        """`POST /v1/silences/preview`."""
+        body = json.dumps({"matchers": matchers}).encode()
+        return await self._ask("POST", "/v1/silences/preview", body)
+
+    async def end_silence(self, silence_id: str) -> Answer:
+        """`DELETE /v1/silences/{id}`."""
+        return await self._ask("DELETE", f"/v1/silences/{quote(silence_id, safe='')}")
 
     async def incident(self, incident_id: str) -> Answer:
         """`GET /v1/incidents/{id}`."""

@@ -30,6 +30,7 @@ from aegis_sink.diagnosis.playbooks import Playbooks
 from aegis_sink.diagnosis.redaction import Redactor
 from aegis_sink.flow.door import Door
 from aegis_sink.flow.inbox import Sorting
+from aegis_sink.flow.muting import Muting
 from aegis_sink.flow.progress import Progress
 from aegis_sink.flow.replay import Replay
 from aegis_sink.flow.retention import keep_dropping
@@ -53,10 +54,13 @@ from aegis_sink.store.database import Database, open_engine
 from aegis_sink.store.errors import StoreUnusable
 from aegis_sink.store.quarantine import Quarantined
 from aegis_sink.store.schema import migrate
+from aegis_sink.triage.muting import Scope
 from aegis_sink.triage.tell import TellRules
 from aegis_sink.web.api import Api
+from aegis_sink.web.guard import Guard
 from aegis_sink.web.health import Health
 from aegis_sink.web.openapi import schema_routes
+from aegis_sink.web.silences import SilenceApi
 from aegis_sink.web.slack import SlackActions
 
 log = logging.getLogger(__name__)
@@ -195,6 +199,15 @@ async def build(
         base = (settings.public_url or public_address()).rstrip("/")
         return f"{base}/v1/incidents/{incident_id}" if base else f"/v1/incidents/{incident_id}"
 
+    muting = Muting(
+        Scope(
+            settings.namespaces,
+            settings.exclude_namespaces,
+            settings.kinds,
+            settings.exclude_kinds,
+        ),
+        clock,
+    )
     investigation = Investigation(
         database=database,
         cluster=cluster,
@@ -206,6 +219,7 @@ async def build(
         redact=redact,
         group_wait=settings.group_wait,
         resolve_hold=settings.resolve_hold,
+        muting=muting,
         always_ask=settings.llm_always_ask,
     )
     telling = Telling(
@@ -216,6 +230,7 @@ async def build(
         jitter=random.random,
         new_id=new_id,
         link=lambda incident_id: link(incident_id) if settings.public_url else "",
+        muting=muting,
     )
     door = Door(
         database=database,
@@ -269,14 +284,14 @@ async def build(
             "incidents": _incidents([receipt], link),
         }
 
+    guard = Guard(gate, door.sorting.settle)
     api = Api(
         database=database,
-        gate=gate,
+        guard=guard,
         progress=progress,
         clock=clock,
         link=link,
         wake=worker.wake,
-        settle=door.sorting.settle,
         replay_bodies=replay_bodies,
         retry_quarantined=retry_quarantined,
     )
@@ -309,6 +324,7 @@ async def build(
             Route("/v1/findings", post_findings),
             *api.routes(),
             *slack_actions.routes(),
+            *SilenceApi(database, guard, muting, clock, new_id, worker.wake).routes(),
             *health.routes(),
             *schema_routes(),
         ],

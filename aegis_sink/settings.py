@@ -69,6 +69,13 @@ def _off(value: object) -> object:
     return "off" if value is False else value
 
 
+def _patterns(value: object) -> object:
+    """`a,b-*` or a list in YAML."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
 def _web_address(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -90,6 +97,7 @@ def _slack_ids(first: str, what: str) -> Callable[[str], str]:
 
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+Patterns = Annotated[tuple[str, ...], BeforeValidator(_patterns)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 SlackUsers = Annotated[str, AfterValidator(_slack_ids("[UW]", "user ids (U…)"))]
 SlackGroups = Annotated[str, AfterValidator(_slack_ids("S", "user group ids (S…)"))]
@@ -182,6 +190,16 @@ class Settings(BaseModel):
         description="User groups whose members may press buttons (`S…`); with neither list everybody "
         "in the channel may.",
     )
+    namespaces: Patterns = Field(
+        (),
+        description="Tell only of these namespaces: names and patterns like `team-*`, commas between.",
+    )
+    exclude_namespaces: Patterns = Field((), description="Tell nothing of these namespaces.")
+    kinds: Patterns = Field(
+        (),
+        description="Tell only of these kinds: the owner's, or that of an object which shows it.",
+    )
+    exclude_kinds: Patterns = Field((), description="Tell nothing of these kinds.")
     group_wait: Duration = Field(
         timedelta(seconds=10), description="Wait before an incident's first message."
     )
@@ -256,6 +274,8 @@ def shown(name: str, value: object) -> str:
         return format_duration(value)
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(value) or "none"
     return mask_url(str(value)) if "://" in str(value) else str(value)
 
 

@@ -89,7 +89,7 @@ def _type(annotation: Any, metadata: list[Any]) -> dict[str, object]:
         limits = {"ge": "minimum", "le": "maximum"}
         found = {limits[a]: getattr(m, a) for m in metadata for a in limits if hasattr(m, a)}
         return {"type": "integer", **found}
-    if annotation is str:
+    if annotation is str or annotation == tuple[str, ...]:  # commas between
         return {"type": "string"}
     raise TypeError(
         f"a setting of type {annotation}: say in helm/generated.py how a chart holds it"

@@ -18,6 +18,7 @@ from aegis_sink.diagnosis.case import Case
 from aegis_sink.diagnosis.diagnoser import Diagnoser
 from aegis_sink.diagnosis.errors import AnswerInvalid, ModelRefused, ModelUnavailable
 from aegis_sink.diagnosis.playbooks import Playbooks
+from aegis_sink.flow.muting import Muting
 from aegis_sink.flow.worker import Done, Later, Outcome, back_off
 from aegis_sink.model import (
     Collected,
@@ -32,6 +33,7 @@ from aegis_sink.store.database import Connection, Database
 from aegis_sink.store.incidents import Identity, StoredFinding
 from aegis_sink.store.jobs import Job
 from aegis_sink.triage.fingerprint import failure_class, fingerprint
+from aegis_sink.triage.inhibition import may_mute
 from aegis_sink.triage.severity import severity
 from aegis_sink.triage.subject import subject_from_name
 from aegis_sink.triage.title import title
@@ -58,6 +60,7 @@ class Investigation:
     redact: Callable[[str], str]
     group_wait: timedelta
     resolve_hold: timedelta
+    muting: Muting
     always_ask: bool = False
 
     async def collect(self, job: Job) -> Outcome:
@@ -105,6 +108,8 @@ class Investigation:
         )
         if not _lives(incident, job) or self.diagnoser is None:
             return Done()
+        if incident.mute is not None:
+            return Done()  # nobody is told; it is collected anew when it is told again
         case = Case(
             incident.cluster,
             incident.subject,
@@ -246,7 +251,12 @@ class Investigation:
         await self.database.write(write)
 
     def _identify(self, connection: Connection, incident_id: str, identity: Identity) -> str | None:
+        was_parent = incidents.may_mute(connection, incident_id)
         current = incidents.identify(connection, incident_id, identity)
+        if identity.may_mute and not was_parent and current == incident_id:
+            parent = incidents.get(connection, incident_id)
+            assert parent is not None
+            self.muting.parent_appeared(connection, parent)
         if current is not None and current != incident_id:
             # The other incident has a new object; what it says about itself may change.
             jobs.enqueue(connection, current, jobs.TELL, self.clock())
@@ -264,6 +274,8 @@ class Investigation:
         incident = incidents.get(connection, incident_id)
         if incident is None or not incidents.lives(connection, incident_id):
             return  # dropped, merged or over since the cluster was read
+        incident = self.muting.refresh(connection, replace(incident, evidence=collected.evidence))
+        ask = ask and incident.mute is None
         incidents.store_collected(
             connection, incident_id, collected, diagnosis, now=now, diagnosing=ask
         )
@@ -304,4 +316,5 @@ def _identity(findings: list[Finding], owners: OwnerChain) -> Identity:
         fingerprint=fingerprint(first.cluster, owners.subject, what),
         severity=severity(first.object, errors),
         title=title(owners.subject, errors),
+        may_mute=may_mute(owners.subject, errors),
     )

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
+from aegis_sink.flow.muting import Muting
 from aegis_sink.flow.worker import Done, Later, Outcome, back_off
-from aegis_sink.model import Incident, NoticeReason, Posted, State
+from aegis_sink.model import Incident, Mute, NoticeReason, Posted, State
 from aegis_sink.notify.errors import MessageGone, NotifyRefused, NotifyUnavailable, OutcomeUnknown
 from aegis_sink.notify.notifier import Notifier
 from aegis_sink.store import incidents
@@ -36,12 +37,15 @@ class Telling:
     jitter: Callable[[], float]
     new_id: Callable[[], str]
     link: Callable[[str], str]
+    muting: Muting
 
     async def tell(self, job: Job) -> Outcome:
         """Tell what should be told now, or bring the message up to date."""
-        incident, root = await self.database.read(lambda c: _load(c, job.incident_id))
+        incident, root, mute = await self.database.read(lambda c: self._look(c, job.incident_id))
         if incident is None or incident.id != job.incident_id:
             return Done()
+        if mute != incident.mute:
+            incident = await self.database.write(partial(self.muting.refresh, incident=incident))
         now = self.clock()
         if incident.state is State.SILENCED and silence_is_over(incident, now):
             incident = await self._wake(incident, now)
@@ -80,6 +84,13 @@ class Telling:
             return incidents.get(connection, incident.id) or incident
 
         return await self.database.write(wake)
+
+    def _look(
+        self, connection: Connection, incident_id: str
+    ) -> tuple[Incident | None, incidents.Root | None, Mute | None]:
+        incident, root = _load(connection, incident_id)
+        mute = self.muting.mute_of(connection, incident) if incident is not None else None
+        return incident, root, mute
 
     async def _next(self, job: Job) -> Outcome:
         """When to look again, after something was told."""

@@ -13,7 +13,15 @@ from aegis_sink.model.diagnosis import (
 from aegis_sink.model.evidence import Collected, Evidence, OwnerChain
 from aegis_sink.model.feedback import Feedback
 from aegis_sink.model.finding import Finding, ResultRef
-from aegis_sink.model.incident import HistoryEntry, Incident, Severity, State
+from aegis_sink.model.incident import (
+    Follower,
+    HistoryEntry,
+    Incident,
+    Mute,
+    MuteKind,
+    Severity,
+    State,
+)
 from aegis_sink.model.notice import Notice, NoticeReason, Posted
 from aegis_sink.model.objects import ObjectRef
 
@@ -27,8 +35,11 @@ __all__ = [
     "Fix",
     "FixAction",
     "FixCheck",
+    "Follower",
     "HistoryEntry",
     "Incident",
+    "Mute",
+    "MuteKind",
     "Notice",
     "NoticeReason",
     "ObjectRef",

@@ -11,7 +11,7 @@ from aegis_sink.model.evidence import Evidence
 from aegis_sink.model.facts import TOPICS, Facts
 from aegis_sink.model.feedback import Feedback
 from aegis_sink.model.finding import Finding
-from aegis_sink.model.incident import Incident
+from aegis_sink.model.incident import Incident, Mute
 from aegis_sink.model.notice import Notice
 from aegis_sink.model.objects import ObjectRef
 
@@ -108,6 +108,7 @@ def incident_to_json(incident: Incident) -> Json:
             for e in incident.evidence
         ],
         "missing": list(incident.missing),
+        "followers": [{"id": one.id, "title": one.title} for one in incident.followers],
         "notices": [
             {"reason": n.reason, "at": rfc3339(n.at), "channel": n.channel, "ts": n.ts}
             for n in incident.notices
@@ -139,7 +140,7 @@ def incident_summary(incident: Incident) -> Json:
         "id": incident.id,
         "url": incident.url,
         "cluster": incident.cluster,
-        "state": incident.state,
+        "state": incident.shown_state,
         "severity": incident.severity,
         "title": incident.title,
         "subject": object_to_json(incident.subject),
@@ -156,12 +157,24 @@ def incident_summary(incident: Incident) -> Json:
         "silenced_by": incident.silenced_by,
         "silenced_until": _time_or_none(incident.silenced_until),
         "superseded_by": incident.superseded_by,
+        "muted": _mute_outside(incident.mute),
         "diagnosing": incident.diagnosing,
     }
 
 
 def _time_or_none(at: datetime | None) -> str | None:
     return None if at is None else rfc3339(at)
+
+
+def _mute_outside(mute: Mute | None) -> Json | None:
+    if mute is None:
+        return None
+    return {
+        "kind": mute.kind,
+        "by": mute.by,
+        "because": mute.because,
+        "until": _time_or_none(mute.until),
+    }
 
 
 def _diagnosis_outside(diagnosis: Diagnosis | None) -> Json | None:

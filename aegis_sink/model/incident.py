@@ -29,6 +29,36 @@ class Severity(StrEnum):
     HINT = "hint"
 
 
+class MuteKind(StrEnum):
+    """What keeps an open incident from being told."""
+
+    SETTING = "setting"
+    SILENCE = "silence"
+    INCIDENT = "incident"
+
+
+@dataclass(frozen=True, slots=True)
+class Mute:
+    """Why nobody is told of an open incident. `because` is for people.
+
+    `by` is the name of the setting, the id of the silence, or the id of the incident this one
+    follows from. `until` is when a silence ends; None: as long as it holds.
+    """
+
+    kind: MuteKind
+    by: str
+    because: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Follower:
+    """An open incident that is muted by the one it follows from."""
+
+    id: str
+    title: str
+
+
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
     """One thing that happened to an incident: what, and why in a few words."""
@@ -43,8 +73,9 @@ class Incident:
     """One problem: a subject (the owner a person acts on) and the objects that show it.
 
     All times are UTC. `errors` and `details` are redacted. `missing` is what the collectors could
-    not read. `superseded_by` is the id of the incident a person replayed it as. `diagnosis` is None until there is one. `diagnosing` is true while a model is asked.
-    `silenced_until` is when a silence of this one incident ends or ended; None with state `silenced`
+    not read. `superseded_by` is the id of the incident a person replayed it as. `mute` says why
+    nobody is told, `followers` which incidents are not told because of this one. `diagnosis` is
+    None until there is one. `diagnosing` is true while a model is asked. `silenced_until` is when a silence of this one incident ends or ended; None with state `silenced`
     means until it is resolved. A silence with an end outlives the resolution: what comes back
     before it is over comes back silenced.
     """
@@ -70,6 +101,8 @@ class Incident:
     silenced_by: str = ""
     silenced_until: datetime | None = None
     superseded_by: str = ""
+    mute: Mute | None = None
+    followers: tuple[Follower, ...] = ()
     diagnosing: bool = False
     diagnosis: Diagnosis | None = None
     evidence: tuple[Evidence, ...] = ()
@@ -77,3 +110,9 @@ class Incident:
     notices: tuple[Notice, ...] = ()
     history: tuple[HistoryEntry, ...] = ()
     feedback: tuple[Feedback, ...] = ()
+
+    @property
+    def shown_state(self) -> State:
+        """The state as people see it: what a silence mutes is `silenced`."""
+        silenced = self.mute is not None and self.mute.kind is MuteKind.SILENCE
+        return State.SILENCED if silenced and self.state is not State.RESOLVED else self.state

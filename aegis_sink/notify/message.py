@@ -243,6 +243,8 @@ def _status(incident: Incident, reason: NoticeReason) -> str:
     if incident.state is State.SILENCED:
         end = "" if incident.silenced_until else " until it is resolved"
         return f"🔕 Silenced{_by(incident.silenced_by)}{end}"
+    if incident.mute is not None:
+        return clamp(f"Muted: {one_line(incident.mute.because)}", 200)
     if reason is NoticeReason.REOPENED:
         return "Back again"
     if reason is NoticeReason.REPEAT:
@@ -268,6 +270,17 @@ def _by(name: str) -> str:
 
 
 def _open_parts(incident: Incident) -> tuple[Part, ...]:
+    return (*_why_and_what(incident), *_followers(incident))
+
+
+def _followers(incident: Incident) -> list[Part]:
+    """What is not told of its own because it follows from this."""
+    count = len(incident.followers)
+    label = f"{plural(count, 'problem')} that follow from this and are not told"
+    return _bullets(label, tuple(one.title for one in incident.followers))
+
+
+def _why_and_what(incident: Incident) -> tuple[Part, ...]:
     diagnosis = incident.diagnosis
     parts: list[Part] = []
     if diagnosis is None:

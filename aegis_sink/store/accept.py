@@ -273,6 +273,7 @@ def _blank_row(sighting: Sighting) -> dict[str, object]:
         "subject_how": sighting.subject_how,
         "failure_class": blank.failure_class,
         "fingerprint": blank.fingerprint,
+        "may_mute": False,
         "occurrences": 0,
         "first_seen": blank.first_seen,
         "last_seen": blank.last_seen,

@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, not_, or_, select
 
 from aegis_sink.model import (
     Collected,
     Diagnosis,
     Feedback,
     Finding,
+    Follower,
     HistoryEntry,
     Incident,
+    Mute,
+    MuteKind,
     Notice,
     ObjectRef,
     Posted,
@@ -34,8 +37,14 @@ from aegis_sink.model.codec import (
     notice_from_json,
     notice_to_json,
 )
-from aegis_sink.store import tables
+from aegis_sink.store import jobs, tables
 from aegis_sink.store.feedback import feedback_of
+
+# What followed from an incident goes away by itself after it, most times.
+FOLLOW_DELAY = timedelta(minutes=2)
+MOST_PARENTS = 200
+MOST_FOLLOWERS = 200
+CHUNK = 500
 
 _i = tables.incidents.c
 _f = tables.findings.c
@@ -108,6 +117,7 @@ def get(connection: Connection, incident_id: str) -> Incident | None:
         notices=_notices(connection, current),
         history=_history(connection, current),
         feedback=feedback_of(connection, current),
+        followers=_followers(connection, current) if row.may_mute else (),
         whole=True,
     )
 
@@ -116,7 +126,7 @@ def page(connection: Connection, wanted: Filter) -> Page:
     """A page of incidents, last seen first."""
     query = select(tables.incidents).where(_i.merged_into.is_(None))
     if wanted.state:
-        query = query.where(_i.state == wanted.state)
+        query = query.where(_in_state(wanted.state))
     if wanted.namespace is not None:
         query = query.where(_i.subject_namespace == wanted.namespace)
     if wanted.query:
@@ -164,6 +174,7 @@ class Identity:
     fingerprint: str
     severity: Severity
     title: str
+    may_mute: bool = False
 
 
 def identify(connection: Connection, incident_id: str, identity: Identity) -> str | None:
@@ -213,6 +224,7 @@ def identify(connection: Connection, incident_id: str, identity: Identity) -> st
             fingerprint=identity.fingerprint,
             severity=identity.severity,
             title=identity.title,
+            may_mute=identity.may_mute,
         )
     )
     return incident_id
@@ -274,6 +286,64 @@ def store_diagnosis(
     return stored.rowcount == 1
 
 
+def open_ones(connection: Connection, *, parents_only: bool = False) -> tuple[Incident, ...]:
+    """What is not over, without evidence, oldest first; with `parents_only` what may mute others.
+
+    Of parents the oldest hundreds are enough: whatever they all mute is muted by the first of them.
+    """
+    query = select(tables.incidents).where(_i.merged_into.is_(None), _i.state != State.RESOLVED)
+    if parents_only:
+        query = query.where(_i.may_mute.is_(True)).limit(MOST_PARENTS)
+    rows = connection.execute(query.order_by(_i.first_seen, _i.id)).all()
+    by_incident: dict[str, Sequence[StoredFinding]] = {}
+    for start in range(0, len(rows), CHUNK):
+        ids = [row.id for row in rows[start : start + CHUNK]]
+        by_incident |= _findings_by_incident(connection, ids)
+    return tuple(_incident(row, by_incident.get(row.id, ())) for row in rows)
+
+
+def may_mute(connection: Connection, incident_id: str) -> bool:
+    """Whether others may follow from it."""
+    found = connection.execute(select(_i.may_mute).where(_i.id == incident_id)).scalar()
+    return bool(found)
+
+
+def store_mute(connection: Connection, incident_id: str, mute: Mute | None) -> None:
+    """What keeps it from being told from now on; None: nothing."""
+    connection.execute(
+        tables.incidents.update()
+        .where(_i.id == incident_id)
+        .values(
+            mute_kind=mute.kind if mute else None,
+            mute_by=mute.by if mute else None,
+            mute_because=mute.because if mute else None,
+            mute_until=mute.until if mute else None,
+        )
+    )
+
+
+def muted_by(connection: Connection, by: str) -> tuple[str, ...]:
+    """The ids of what is open and muted by a silence, a setting or an incident."""
+    rows = connection.execute(
+        select(_i.id).where(_i.mute_by == by, _i.merged_into.is_(None), _i.state != State.RESOLVED)
+    )
+    return tuple(rows.scalars())
+
+
+def not_muted(connection: Connection, cluster: str, *, since: datetime) -> tuple[str, ...]:
+    """The ids of what is open, unmuted and was first seen at or after `since`."""
+    rows = connection.execute(
+        select(_i.id).where(
+            _i.cluster == cluster,
+            _i.first_seen >= since,
+            _i.mute_by.is_(None),
+            _i.merged_into.is_(None),
+            _i.state != State.RESOLVED,
+        )
+    )
+    return tuple(rows.scalars())
+
+
 def set_state(
     connection: Connection,
     incident_id: str,
@@ -294,12 +364,18 @@ def set_state(
     match state:
         case State.RESOLVED:
             values |= {"resolved_at": at, "diagnosing": False}
+            _wake_followers(connection, incident_id, at)
         case State.ACKNOWLEDGED:
             values |= {"acknowledged_by": by, "acknowledged_at": at}
         case State.SILENCED:
             values |= {"silenced_by": by, "silenced_until": until}
     connection.execute(tables.incidents.update().where(_i.id == incident_id).values(**values))
     note(connection, incident_id, at, what, reason)
+
+
+def _wake_followers(connection: Connection, incident_id: str, at: datetime) -> None:
+    for follower in muted_by(connection, incident_id):
+        jobs.enqueue(connection, follower, jobs.TELL, at + FOLLOW_DELAY)
 
 
 def wake(connection: Connection, incident: Incident, *, at: datetime, reason: str) -> None:
@@ -498,6 +574,26 @@ def _notices(connection: Connection, incident_id: str) -> tuple[Notice, ...]:
     return tuple(notice_from_json(row.data) for row in rows)
 
 
+def _followers(connection: Connection, incident_id: str) -> tuple[Follower, ...]:
+    rows = connection.execute(
+        select(_i.id, _i.title)
+        .where(_i.mute_by == incident_id, _i.merged_into.is_(None), _i.state != State.RESOLVED)
+        .order_by(_i.first_seen, _i.id)
+        .limit(MOST_FOLLOWERS)
+    )
+    return tuple(Follower(*row) for row in rows)
+
+
+def _in_state(state: str) -> ColumnElement[bool]:
+    """As people see it: what a silence mutes is `silenced`, whatever it was."""
+    silenced = and_(
+        _i.mute_kind == MuteKind.SILENCE, _i.mute_kind.is_not(None), _i.state != State.RESOLVED
+    )
+    if state == State.SILENCED:
+        return or_(_i.state == state, silenced)
+    return and_(_i.state == state, or_(_i.mute_kind.is_(None), not_(silenced)))
+
+
 def _history(connection: Connection, incident_id: str) -> tuple[HistoryEntry, ...]:
     h = tables.history.c
     rows = connection.execute(
@@ -513,6 +609,7 @@ def _incident(
     notices: tuple[Notice, ...] = (),
     history: tuple[HistoryEntry, ...] = (),
     feedback: tuple[Feedback, ...] = (),
+    followers: tuple[Follower, ...] = (),
     whole: bool = False,
 ) -> Incident:
     known = [stored.finding for stored in findings]
@@ -540,6 +637,8 @@ def _incident(
         silenced_by=row.silenced_by,
         silenced_until=row.silenced_until,
         superseded_by=row.superseded_by,
+        mute=_mute(row),
+        followers=followers,
         diagnosing=row.diagnosing,
         diagnosis=diagnosis_from_json(row.diagnosis) if row.diagnosis else None,
         evidence=tuple(evidence_from_json(e) for e in row.evidence or ()) if whole else (),
@@ -548,6 +647,12 @@ def _incident(
         history=history,
         feedback=feedback,
     )
+
+
+def _mute(row: Row[*tuple[Any, ...]]) -> Mute | None:
+    if row.mute_kind is None:
+        return None
+    return Mute(MuteKind(row.mute_kind), row.mute_by, row.mute_because, row.mute_until)
 
 
 def _cursor(incident: Incident) -> str:

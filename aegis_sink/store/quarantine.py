@@ -52,11 +52,11 @@ def put(
 
 
 def items(connection: Connection, *, limit: int = 100) -> tuple[Quarantined, ...]:
-    """The newest first."""
+    """The newest first, each with no more of its body than a list shows."""
     rows = connection.execute(
         select(quarantine).order_by(quarantine.c.received_at.desc()).limit(limit)
     )
-    return tuple(_item(row) for row in rows)
+    return tuple(_item(row, first_bytes=FIRST_BYTES) for row in rows)
 
 
 def get(connection: Connection, id: str) -> Quarantined | None:
@@ -105,7 +105,8 @@ def trim(connection: Connection, *, before: datetime, max_bytes: int) -> int:
     return dropped
 
 
-def _item(row: Row[*tuple[Any, ...]]) -> Quarantined:
+def _item(row: Row[*tuple[Any, ...]], *, first_bytes: int = 0) -> Quarantined:
+    """With 0 the whole body."""
     return Quarantined(
         id=row.id,
         received_at=row.received_at,
@@ -113,5 +114,5 @@ def _item(row: Row[*tuple[Any, ...]]) -> Quarantined:
         reason=row.reason,
         size=row.size,
         retries=row.retries,
-        body=zlib.decompress(row.body),
+        body=zlib.decompressobj().decompress(row.body, first_bytes),
     )

@@ -7,7 +7,14 @@ from sqlalchemy import Connection, select
 
 from aegis_sink.model import State
 from aegis_sink.store import quarantine
-from aegis_sink.store.tables import answers, deliveries, incidents, presses
+from aegis_sink.store.tables import (
+    answers,
+    deliveries,
+    digests,
+    incidents,
+    presses,
+    silences,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,8 @@ def drop(connection: Connection, *, before: datetime, quarantine_max_bytes: int)
         incidents.delete().where(i.merged_into.is_not(None), i.merged_into.not_in(alive))
     )
     connection.execute(presses.delete().where(presses.c.at < before))
+    connection.execute(silences.delete().where(silences.c.ends_at < before))
+    connection.execute(digests.delete().where(digests.c.told_at < before))
     return Dropped(
         deliveries=connection.execute(
             deliveries.delete().where(deliveries.c.received_at < before)

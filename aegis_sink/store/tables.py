@@ -116,6 +116,11 @@ incidents = Table(
     Column("silenced_until", UtcTime),  # NULL in state silenced: until it is resolved
     Column("merged_into", String(32)),
     Column("superseded_by", String(32), nullable=False, default=""),
+    Column("mute_kind", String(16)),
+    Column("mute_by", String(64)),
+    Column("mute_because", Text),
+    Column("mute_until", UtcTime),
+    Column("may_mute", Boolean, nullable=False, default=False),  # what follows from it
     Column("diagnosing", Boolean, nullable=False, default=False),
     Column("diagnosis", Json),
     Column("evidence", Json),
@@ -128,6 +133,9 @@ incidents = Table(
     Index("ix_incidents_last_seen_id", "last_seen", "id"),
     Index("ix_incidents_state", "state"),
     Index("ix_incidents_merged_into", "merged_into"),
+    Index("ix_incidents_mute_by", "mute_by"),
+    Index("ix_incidents_first_seen", "first_seen"),
+    Index("ix_incidents_subject_namespace", "subject_namespace"),
 )
 
 # Which incident a fingerprint means. An incident has several: the one that could be told before
@@ -225,6 +233,43 @@ presses = Table(
     Column("answer", Text),  # NULL until it was worked off
     Index("uq_presses_key", "key", unique=True),
     Index("ix_presses_incident_id", "incident_id"),
+)
+
+silences = Table(
+    "silences",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("matchers", Json, nullable=False),  # texts like namespace="dev"
+    Column("starts_at", UtcTime, nullable=False),
+    Column("ends_at", UtcTime, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("comment", Text, nullable=False),
+    Index("ix_silences_ends_at", "ends_at"),
+)
+
+# Messages that tell of many incidents at once: the day's hints, or a storm.
+digests = Table(
+    "digests",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("opened_at", UtcTime, nullable=False),
+    Column("due_at", UtcTime, nullable=False),
+    Column("changed_at", UtcTime, nullable=False),
+    Column("told_at", UtcTime),
+    Column("nonce", String(32)),
+    Column("intended_at", UtcTime),
+    Column("channel", Text),
+    Column("ts", Text),
+    Index("ix_digests_due_at", "due_at"),
+)
+
+digest_incidents = Table(
+    "digest_incidents",
+    metadata,
+    Column("digest_id", ForeignKey("digests.id", ondelete="CASCADE"), primary_key=True),
+    Column("incident_id", ForeignKey("incidents.id", ondelete="CASCADE"), primary_key=True),
+    Index("ix_digest_incidents_incident_id", "incident_id"),
 )
 
 # Answers of the model by evidence key: no second question about the same evidence.

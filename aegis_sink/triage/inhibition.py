@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from aegis_sink.model import Incident, State
+from aegis_sink.model import Incident, ObjectRef, State
 from aegis_sink.model.facts import PodFacts
 
 # K8sGPT walks the kinds one after another and a node is reported when its lease is 40 s old, so a
 # child may be seen before its parent.
 CHILD_LEAD = timedelta(minutes=5)
+TEXT_CHARACTERS = 4096
 
 _NODE_DOWN = re.compile(r"has condition of type Ready,")
 _STORAGE_CLASS = re.compile(
@@ -34,6 +35,17 @@ class Muting:
 
     parent: Incident
     because: str
+
+
+def may_mute(subject: ObjectRef, errors: Iterable[str]) -> bool:
+    """Whether an incident of these could be the parent of any other."""
+    if subject.resource_kind == "Node":
+        return any(_NODE_DOWN.search(text) for text in errors)
+    if subject.resource_kind in _WEBHOOKS:
+        return True
+    return any(
+        p.search(text[:TEXT_CHARACTERS]) for p in (_STORAGE_CLASS, _QUOTA) for text in errors
+    )
 
 
 def muted_by_parent(incident: Incident, incidents: Iterable[Incident]) -> Muting | None:
@@ -123,7 +135,9 @@ def _age(incident: Incident) -> tuple[float, str]:
 
 def _all(pattern: re.Pattern[str], incident: Incident) -> set[str]:
     """The names that a pattern finds in the errors."""
-    found = (match for text in incident.errors for match in pattern.finditer(text[:4096]))
+    found = (
+        match for text in incident.errors for match in pattern.finditer(text[:TEXT_CHARACTERS])
+    )
     return {next(group for group in match.groups() if group) for match in found}
 
 

@@ -7,12 +7,35 @@ incident; nothing else decides, so that `aegis-sink why` can show each decision.
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
-from aegis_sink.model import Incident, Notice, NoticeReason, Posted, Severity, State
+from aegis_sink.model import Incident, MuteKind, Notice, NoticeReason, Posted, Severity, State
 from aegis_sink.triage.subject import stem
 
 _WORST_FIRST = (Severity.DOWN, Severity.DEGRADED, Severity.RISK, Severity.HINT)
 _KEY_CHARACTERS = 16
+# What mutes an incident may end without a word to it; that much later it is told at the latest.
+MUTE_RECHECK = timedelta(minutes=10)
+
+
+class Held(StrEnum):
+    """Why something is not told now, by name."""
+
+    OVER = "over"
+    WAITS = "waits"
+    UNCHANGED = "unchanged"
+    ACKNOWLEDGED = "acknowledged"
+    HINT = "hint"
+    MUTED_BY_SETTING = "muted_by_setting"
+    MUTED_BY_SILENCE = "muted_by_silence"
+    MUTED_BY_INCIDENT = "muted_by_incident"
+
+
+_MUTED = {
+    MuteKind.SETTING: Held.MUTED_BY_SETTING,
+    MuteKind.SILENCE: Held.MUTED_BY_SILENCE,
+    MuteKind.INCIDENT: Held.MUTED_BY_INCIDENT,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,26 +49,31 @@ class TellRules:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Tell for `reason`, or do not (None). `because` is for people. `wait_until` is when to ask
-    again although nothing happened, None when only something new can change the answer."""
+    """Tell for `reason`, or do not for the reason that `held` names; one of the two is None.
+
+    `because` is for people. `wait_until` is when to ask again although nothing happened, None when
+    only something new can change the answer.
+    """
 
     reason: NoticeReason | None
     because: str
     wait_until: datetime | None = None
+    held: Held | None = None
 
 
-def decide(incident: Incident, *, now: datetime, rules: TellRules, muted: str = "") -> Decision:
+def decide(incident: Incident, *, now: datetime, rules: TellRules) -> Decision:
     """What to tell of an incident at `now`.
 
-    `muted` says in words what mutes it (a parent incident); "" when nothing does. A muted
-    incident that had been told is still told to be resolved.
+    A muted incident that had been told is still told to be resolved.
     """
     if incident.state is State.RESOLVED:
         return _resolved(incident)
     if incident.state is State.SILENCED and not silence_is_over(incident, now):
-        return Decision(None, "muted: it is silenced", incident.silenced_until)
-    if muted:
-        return Decision(None, f"muted: {muted}")
+        return _held(Held.MUTED_BY_SILENCE, "it is silenced", incident.silenced_until)
+    if (mute := incident.mute) is not None:
+        again = now + MUTE_RECHECK
+        until = min(again, mute.until) if mute.until is not None else again
+        return _held(_MUTED[mute.kind], mute.because, max(until, now))
     if not incident.notices:
         return _first(incident, now, rules)
     last = incident.notices[-1]
@@ -57,6 +85,10 @@ def decide(incident: Incident, *, now: datetime, rules: TellRules, muted: str = 
 def silence_is_over(incident: Incident, now: datetime) -> bool:
     """Whether the silence of this one incident had an end, and that is past."""
     return incident.silenced_until is not None and incident.silenced_until <= now
+
+
+def _held(held: Held, because: str, wait_until: datetime | None = None) -> Decision:
+    return Decision(None, because, wait_until, held)
 
 
 def what_is_told(
@@ -77,18 +109,18 @@ def what_is_told(
 
 def _resolved(incident: Incident) -> Decision:
     if not incident.notices:
-        return Decision(None, "it was over before anything was told")
+        return _held(Held.OVER, "it was over before anything was told")
     if incident.notices[-1].reason is NoticeReason.RESOLVED:
-        return Decision(None, "its end was told")
+        return _held(Held.OVER, "its end was told")
     return Decision(NoticeReason.RESOLVED, "it is over, and nobody was told yet")
 
 
 def _first(incident: Incident, now: datetime, rules: TellRules) -> Decision:
     if incident.severity is Severity.HINT:
-        return Decision(None, "muted: a hint is listed, and nobody is told of it")
+        return _held(Held.HINT, "a hint is listed, and nobody is told of it")
     due = incident.first_seen + rules.group_wait
     if now < due:
-        return Decision(None, "waits for more findings of the same problem", due)
+        return _held(Held.WAITS, "waits for more findings of the same problem", due)
     return Decision(NoticeReason.FIRST, "nobody was told of it yet")
 
 
@@ -105,15 +137,15 @@ def _again(incident: Incident, last: Notice, now: datetime, rules: TellRules) ->
         reason, because = news
         if now >= settled:
             return Decision(reason, because)
-        return Decision(None, f"{because}; waits because it was told just now", settled)
+        return _held(Held.WAITS, f"{because}; waits because it was told just now", settled)
     if incident.state is State.ACKNOWLEDGED or incident.acknowledged_by:
-        return Decision(None, "muted: it is acknowledged, so it is not repeated")
+        return _held(Held.ACKNOWLEDGED, "it is acknowledged, so it is not repeated")
     if silence_is_over(incident, now) and last.at < (incident.silenced_until or last.at):
         return Decision(NoticeReason.REPEAT, "its silence is over, and it is still there")
     due = last.at + rules.repeat_interval
     if now >= due:
         return Decision(NoticeReason.REPEAT, "it is still there, and the repeat interval is over")
-    return Decision(None, "it was told and nothing is new", due)
+    return _held(Held.UNCHANGED, "it was told and nothing is new", due)
 
 
 def _news(incident: Incident, last: Notice) -> tuple[NoticeReason, str] | None:

@@ -1,7 +1,6 @@
 """The JSON API that reads, and the acts of a person on an incident."""
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,23 +13,14 @@ from starlette.routing import Route
 from aegis_sink.flow import acts
 from aegis_sink.flow.acts import Acted, Effect, Person
 from aegis_sink.flow.progress import Progress
-from aegis_sink.intake.authentication import ApiGate
-from aegis_sink.intake.body import header
 from aegis_sink.intake.problem import problem
 from aegis_sink.model import Incident, State
 from aegis_sink.model.codec import incident_summary, incident_to_json, rfc3339
 from aegis_sink.store import incidents, quarantine
 from aegis_sink.store.database import Connection, Database
-from aegis_sink.store.errors import StoreError
 from aegis_sink.store.incidents import BadCursor, Filter
 from aegis_sink.store.quarantine import Quarantined
-
-LIST_LIMIT = 50
-LIST_LIMIT_MAX = 500
-NAME_LIMIT = 200
-CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-
-Endpoint = Callable[[Request], Awaitable[Response]]
+from aegis_sink.web.guard import Guard, limit_of, object_in, plain
 
 
 class Act(Protocol):
@@ -45,13 +35,11 @@ class Api:
     """The routes below `/v1` that read or act. `link` gives an incident's address."""
 
     database: Database
-    gate: ApiGate
+    guard: Guard
     progress: Progress
     clock: Callable[[], datetime]
     link: Callable[[str], str]
     wake: Callable[[], None]
-    settle: Callable[[], Awaitable[None]]
-    """Makes incidents of the bodies that were answered and are not sorted yet."""
     replay_bodies: Callable[[str], Awaitable[list[dict[str, object]]]]
     retry_quarantined: Callable[[Quarantined], Awaitable[dict[str, object]]]
 
@@ -59,13 +47,13 @@ class Api:
         """For Starlette."""
         one = "/v1/incidents/{id}"
         return [
-            Route("/v1/incidents", self._guarded(self.list), methods=["GET"]),
-            Route(one, self._guarded(self.show), methods=["GET"]),
-            Route(f"{one}/ack", self._guarded(self.acknowledge), methods=["POST"]),
-            Route(f"{one}/resolve", self._guarded(self.resolve), methods=["POST"]),
-            Route(f"{one}/replay", self._guarded(self.replay), methods=["POST"]),
-            Route("/v1/quarantine", self._guarded(self.quarantine), methods=["GET"]),
-            Route("/v1/quarantine/{id}/retry", self._guarded(self.retry), methods=["POST"]),
+            Route("/v1/incidents", self.guard(self.list), methods=["GET"]),
+            Route(one, self.guard(self.show), methods=["GET"]),
+            Route(f"{one}/ack", self.guard(self.acknowledge), methods=["POST"]),
+            Route(f"{one}/resolve", self.guard(self.resolve), methods=["POST"]),
+            Route(f"{one}/replay", self.guard(self.replay), methods=["POST"]),
+            Route("/v1/quarantine", self.guard(self.quarantine), methods=["GET"]),
+            Route("/v1/quarantine/{id}/retry", self.guard(self.retry), methods=["POST"]),
         ]
 
     async def describe(self, incident_id: str, wait: float) -> dict[str, object]:
@@ -113,7 +101,7 @@ class Api:
     async def quarantine(self, request: Request) -> Response:
         """`GET /v1/quarantine`."""
         try:
-            limit = _limit(request)
+            limit = limit_of(request)
         except ValueError as error:
             return problem(400, str(error))
         items = await self.database.read(lambda c: quarantine.items(c, limit=limit))
@@ -129,18 +117,6 @@ class Api:
         if item is None:
             return problem(404, f"no quarantined body {wanted[:64]}")
         return JSONResponse(await self.retry_quarantined(item))
-
-    def _guarded(self, endpoint: Endpoint) -> Endpoint:
-        async def guarded(request: Request) -> Response:
-            if not self.gate.admits(header(request.scope, b"authorization")):
-                return problem(401, self.gate.hint, headers={"www-authenticate": "Bearer"})
-            try:
-                await self.settle()
-                return await endpoint(request)
-            except StoreError as error:
-                return problem(503, str(error), headers={"retry-after": "5"})
-
-        return guarded
 
     async def _act(self, request: Request, act: Act) -> Response:
         try:
@@ -205,40 +181,18 @@ def _filter(request: Request) -> Filter:
         state=state,
         namespace=query.get("namespace"),
         query=query.get("q") or None,
-        limit=_limit(request),
+        limit=limit_of(request),
         cursor=query.get("cursor") or None,
     )
 
 
-def _limit(request: Request) -> int:
-    text = request.query_params.get("limit", str(LIST_LIMIT))
-    if not (text.isascii() and text.isdigit() and 1 <= len(text) <= 4):
-        raise ValueError(f"limit={text[:40]} is not a number from 1 to {LIST_LIMIT_MAX}")
-    limit = int(text)
-    if not 1 <= limit <= LIST_LIMIT_MAX:
-        raise ValueError(f"limit={text} is not a number from 1 to {LIST_LIMIT_MAX}")
-    return limit
-
-
 async def _who_and_why(request: Request) -> tuple[str, str]:
     """`{"by": …, "reason": …}`, both optional, as the body of an act."""
-    body = await request.body()
-    if not body:
-        return "the API", ""
-    try:
-        data = await request.json()
-    except (ValueError, RecursionError) as error:
-        raise ValueError("the body is not JSON") from error
-    if not isinstance(data, dict):
-        raise ValueError('the body is no object; write {"by": "…", "reason": "…"}')
+    data = await object_in(request, '{"by": "…", "reason": "…"}')
     by, reason = data.get("by") or "the API", data.get("reason") or ""
     if not isinstance(by, str) or not isinstance(reason, str):
         raise ValueError("by and reason are texts")
-    return _plain(by), _plain(reason)
-
-
-def _plain(text: str) -> str:
-    return CONTROL.sub(" ", text.encode("utf-8", "replace").decode())[:NAME_LIMIT]
+    return plain(by), plain(reason)
 
 
 def _item(item: Quarantined) -> dict[str, object]:

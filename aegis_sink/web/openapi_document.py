@@ -5,7 +5,7 @@ from typing import Any
 
 from aegis_sink import __version__
 from aegis_sink.dialects.table import schemas
-from aegis_sink.model import NoticeReason, Severity, State, Verdict
+from aegis_sink.model import MuteKind, NoticeReason, Severity, State, Verdict
 
 Json = dict[str, Any]
 
@@ -71,6 +71,28 @@ MADE = _object("incidents", incidents=_array(_ref("Made")))
 ACT = {
     "required": False,
     "content": {JSON: {"schema": {"type": "object", "properties": {"by": TEXT, "reason": TEXT}}}},
+}
+
+
+SILENCE = {
+    "required": True,
+    "content": {
+        JSON: {
+            "schema": {
+                "type": "object",
+                "required": ["matchers"],
+                "properties": {
+                    "matchers": {"anyOf": [TEXT, _array(TEXT)]},
+                    "duration": TEXT,
+                    "starts_at": TIME,
+                    "ends_at": TIME,
+                    "author": TEXT,
+                    "comment": TEXT,
+                },
+                "additionalProperties": False,
+            }
+        }
+    },
 }
 
 
@@ -192,6 +214,50 @@ def _paths() -> Json:
                 },
             }
         },
+        "/v1/silences": {
+            "get": {
+                "summary": "Silences, those that end last first",
+                "parameters": [LIMIT],
+                "responses": {
+                    "200": _answer(
+                        "All, ended ones too.",
+                        _object("silences", silences=_array(_ref("Silence"))),
+                    ),
+                    **_problems(400, 401, 503),
+                },
+            },
+            "post": {
+                "summary": "Mute what all matchers fit",
+                "requestBody": SILENCE,
+                "responses": {
+                    "200": _answer("It mutes; `incidents` is how many now.", _ref("Silence")),
+                    **_problems(400, 401, 503),
+                },
+            },
+        },
+        "/v1/silences/preview": {
+            "post": {
+                "summary": "Which open incidents matchers fit; nothing is muted",
+                "requestBody": SILENCE,
+                "responses": {
+                    "200": _answer(
+                        "How many, and the oldest of them.",
+                        _object("count incidents", count=NUMBER, incidents=_array(_ref("Summary"))),
+                    ),
+                    **_problems(400, 401, 503),
+                },
+            }
+        },
+        "/v1/silences/{id}": {
+            "delete": {
+                "summary": "End a silence now",
+                "parameters": [ID],
+                "responses": {
+                    "200": _answer("It ended.", _object("id status", id=TEXT, status=TEXT)),
+                    **_problems(401, 404, 503),
+                },
+            }
+        },
         "/v1/quarantine": {
             "get": {
                 "summary": "Bodies that were read but not understood",
@@ -298,6 +364,18 @@ def _components() -> Json:
         "silenced_by": TEXT,
         "silenced_until": TIME_OR_NULL,
         "superseded_by": TEXT,
+        "muted": {
+            "anyOf": [
+                _object(
+                    "kind by because until",
+                    kind={"enum": [*MuteKind]},
+                    by=TEXT,
+                    because=TEXT,
+                    until={"type": ["string", "null"], "format": "date-time"},
+                ),
+                {"type": "null"},
+            ]
+        },
         "diagnosing": YES_NO,
     }
     whole = {
@@ -314,6 +392,7 @@ def _components() -> Json:
             )
         ),
         "missing": _array(TEXT),
+        "followers": _array(_object("id title", id=TEXT, title=TEXT)),
         "notices": _array(
             _object(
                 "reason at channel ts",
@@ -380,6 +459,17 @@ def _components() -> Json:
             prompt_tokens=NUMBER,
             answer_tokens=NUMBER,
             seconds={"type": "number", "minimum": 0},
+        ),
+        "Silence": _object(
+            "id status matchers starts_at ends_at author comment",
+            id=TEXT,
+            status={"enum": ["pending", "active", "ended"]},
+            matchers=_array(TEXT),
+            starts_at=TIME,
+            ends_at=TIME,
+            author=TEXT,
+            comment=TEXT,
+            incidents=NUMBER,
         ),
         "Quarantined": _object(
             "id received_at door reason size first retries",

@@ -20,6 +20,7 @@ from aegis_sink.diagnosis.errors import ModelUnavailable
 from aegis_sink.diagnosis.model import Ask, LLMOptions, Reply
 from aegis_sink.dialects.table import Recognised
 from aegis_sink.flow.door import Door
+from aegis_sink.flow.muting import Muting
 from aegis_sink.flow.stages import Investigation
 from aegis_sink.flow.telling import Telling
 from aegis_sink.flow.worker import Stage, Worker
@@ -34,10 +35,12 @@ from aegis_sink.model import (
     OwnerChain,
     Posted,
 )
+from aegis_sink.model.facts import Facts
 from aegis_sink.notify.errors import NotifyUnavailable, OutcomeUnknown
 from aegis_sink.store import incidents, jobs, tables
 from aegis_sink.store.database import Connection, Database, open_engine
 from aegis_sink.store.schema import migrate
+from aegis_sink.triage.muting import Scope
 from aegis_sink.triage.tell import TellRules
 from tests.fakes.diagnosis_cases import answer_text, builtin
 
@@ -54,6 +57,7 @@ class Cluster:
     away: bool = False
     errors: dict[ObjectRef, tuple[str, ...]] = field(default_factory=dict)
     above: dict[ObjectRef, ObjectRef] = field(default_factory=dict)
+    facts: dict[ObjectRef, Facts] = field(default_factory=dict)
     asked: list[ObjectRef] = field(default_factory=list)
     evidence: str = "container api: CrashLoopBackOff"
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -74,7 +78,8 @@ class Cluster:
         await self.gate.wait()
         if self.away:
             return Collected(missing=("the API server did not answer",), owners=owners)
-        seen = Evidence("E1", "state of container api", self.evidence, START)
+        facts = self.facts.get(finding.object)
+        seen = Evidence("E1", "state of container api", self.evidence, START, facts=facts)
         return Collected(evidence=(seen,), owners=owners)
 
     async def status(self) -> str:
@@ -186,6 +191,7 @@ class Flow:
     door: Door
     worker: Worker
     ids: Callable[[], str]
+    muting: Muting
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def start(self) -> None:
@@ -213,6 +219,7 @@ class Flow:
         await self.stop()
         fresh = make_flow(self.file, self.clock, self.cluster, self.model, self.channel, self.ids)
         self.database, self.door, self.worker = fresh.database, fresh.door, fresh.worker
+        self.muting = fresh.muting
         self._tasks = []
         self.database.start()
 
@@ -261,6 +268,7 @@ def make_flow(
     options = LLMOptions()
     # A circuit that never opens: what it does is proved where it lives.
     circuit = Circuit(clock=iter(range(0, 10**9, 10**4)).__next__)
+    muting = Muting(Scope(exclude_namespaces=("sandbox-*",)), clock)
     investigation = Investigation(
         database=database,
         cluster=cluster,  # type: ignore[arg-type]
@@ -272,6 +280,7 @@ def make_flow(
         redact=str,
         group_wait=GROUP_WAIT,
         resolve_hold=HOLD,
+        muting=muting,
         always_ask=True,
     )
     telling = Telling(
@@ -282,6 +291,7 @@ def make_flow(
         jitter=lambda: 1.0,
         new_id=ids,
         link=str,
+        muting=muting,
     )
     door = Door(database, str, clock, ids, HOLD, lambda: worker.wake(), "east")
     worker = Worker(
@@ -298,7 +308,7 @@ def make_flow(
         redact=lambda text: text.replace("hunter2", "[redacted]"),
         observe=lambda stage, outcome, seconds: None,
     )
-    return Flow(file, clock, cluster, model, channel, database, door, worker, ids)
+    return Flow(file, clock, cluster, model, channel, database, door, worker, ids, muting)
 
 
 @pytest.fixture
@@ -317,6 +327,11 @@ async def flow(tmp_path: Path) -> AsyncIterator[Flow]:
     await flow.start()
     yield flow
     await flow.stop()
+
+
+def stated(kind: str, name: str, *errors: str, namespace: str = "shop") -> Finding:
+    """What K8sGPT says of any object."""
+    return Finding("east", ObjectRef(kind, name, namespace), "result", errors=errors)
 
 
 def finding(

@@ -39,7 +39,7 @@ async def bot(slack: FakeSlack) -> AsyncIterator[SlackBot]:
         api_url=slack.api_url,
         now=lambda: NOW,
         pacer=Pacer(interval=0),
-        timeout=0.5,
+        timeout=2.0,
     )
     yield bot
     await bot.close()
@@ -47,6 +47,6 @@ async def bot(slack: FakeSlack) -> AsyncIterator[SlackBot]:
 
 @pytest.fixture
 async def webhook(slack: FakeSlack) -> AsyncIterator[SlackWebhook]:
-    hook = SlackWebhook(slack.webhook_url, now=lambda: NOW, pacer=Pacer(interval=0), timeout=0.5)
+    hook = SlackWebhook(slack.webhook_url, now=lambda: NOW, pacer=Pacer(interval=0), timeout=2.0)
     yield hook
     await hook.close()

@@ -6,6 +6,8 @@ import pytest
 from aegis_sink.model import (
     Diagnosis,
     Incident,
+    Mute,
+    MuteKind,
     Notice,
     NoticeReason,
     ObjectRef,
@@ -246,22 +248,41 @@ def test_it_says_when_to_ask_again(
 
 
 @pytest.mark.parametrize(
-    "incident",
+    ("incident", "held"),
     [
-        replace(INCIDENT, severity=Severity.HINT),
-        replace(INCIDENT, state=State.SILENCED),
-        replace(TOLD, state=State.ACKNOWLEDGED),
+        (replace(INCIDENT, severity=Severity.HINT), "hint"),
+        (replace(INCIDENT, state=State.SILENCED), "muted_by_silence"),
+        (replace(INCIDENT, mute=Mute(MuteKind.SILENCE, "s1", "x")), "muted_by_silence"),
+        (replace(INCIDENT, mute=Mute(MuteKind.INCIDENT, "p1", "x")), "muted_by_incident"),
+        (replace(INCIDENT, mute=Mute(MuteKind.SETTING, "s", "x")), "muted_by_setting"),
+        (replace(TOLD, state=State.ACKNOWLEDGED), "acknowledged"),
+        (replace(INCIDENT, state=State.RESOLVED), "over"),
+        (replace(TOLD, last_seen=at(hours=6)), None),
     ],
 )
-def test_what_is_not_told_says_what_mutes_it(incident: Incident) -> None:
-    assert decide(incident, now=at(hours=9), rules=RULES).because.startswith("muted: ")
+def test_what_is_not_told_names_what_holds_it(incident: Incident, held: str | None) -> None:
+    decision = decide(incident, now=at(hours=9), rules=RULES)
+    assert decision.held == held
+    assert decision.because
+
+
+def test_what_is_muted_is_looked_at_again_at_the_latest_when_its_silence_ends() -> None:
+    def again(mute: Mute) -> datetime | None:
+        return decide(replace(INCIDENT, mute=mute), now=at(hours=9), rules=RULES).wait_until
+
+    short = Mute(MuteKind.SILENCE, "s1", "x", at(hours=9, minutes=1))
+    assert again(short) == at(hours=9, minutes=1)
+    assert again(replace(short, until=at(days=2))) == at(hours=9, minutes=10)
+    assert again(Mute(MuteKind.INCIDENT, "p1", "x")) == at(hours=9, minutes=10)
 
 
 def test_a_parent_mutes_everything_but_the_end() -> None:
     def muted(incident: Incident) -> Decision:
-        return decide(incident, now=at(hours=9), rules=RULES, muted="follows from Node n1")
+        mute = Mute(MuteKind.INCIDENT, "p1", "follows from Node n1")
+        return decide(replace(incident, mute=mute), now=at(hours=9), rules=RULES)
 
-    assert muted(INCIDENT) == Decision(None, "muted: follows from Node n1")
+    assert muted(INCIDENT).because == "follows from Node n1"
+    assert muted(INCIDENT).reason is None
     assert muted(TOLD).reason is None
     assert muted(replace(TOLD, state=State.RESOLVED)).reason is NoticeReason.RESOLVED
 

@@ -67,6 +67,11 @@ def upgrade() -> None:
         sa.Column("silenced_until", sa.BigInteger(), nullable=True),
         sa.Column("merged_into", sa.String(length=32), nullable=True),
         sa.Column("superseded_by", sa.String(length=32), nullable=False),
+        sa.Column("mute_kind", sa.String(length=16), nullable=True),
+        sa.Column("mute_by", sa.String(length=64), nullable=True),
+        sa.Column("mute_because", sa.Text(), nullable=True),
+        sa.Column("mute_until", sa.BigInteger(), nullable=True),
+        sa.Column("may_mute", sa.Boolean(), nullable=False),
         sa.Column("diagnosing", sa.Boolean(), nullable=False),
         sa.Column("diagnosis", sa.Text(), nullable=True),
         sa.Column("evidence", sa.Text(), nullable=True),
@@ -81,6 +86,9 @@ def upgrade() -> None:
     with op.batch_alter_table("incidents", schema=None) as batch_op:
         batch_op.create_index("ix_incidents_last_seen_id", ["last_seen", "id"], unique=False)
         batch_op.create_index("ix_incidents_merged_into", ["merged_into"], unique=False)
+        batch_op.create_index("ix_incidents_mute_by", ["mute_by"], unique=False)
+        batch_op.create_index("ix_incidents_first_seen", ["first_seen"], unique=False)
+        batch_op.create_index("ix_incidents_subject_namespace", ["subject_namespace"], unique=False)
         batch_op.create_index("ix_incidents_state", ["state"], unique=False)
 
     op.create_table(
@@ -120,6 +128,57 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("incident_id", "user", name=op.f("pk_feedback")),
     )
+    op.create_table(
+        "silences",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("matchers", sa.Text(), nullable=False),
+        sa.Column("starts_at", sa.BigInteger(), nullable=False),
+        sa.Column("ends_at", sa.BigInteger(), nullable=False),
+        sa.Column("author", sa.Text(), nullable=False),
+        sa.Column("comment", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_silences")),
+    )
+    with op.batch_alter_table("silences", schema=None) as batch_op:
+        batch_op.create_index("ix_silences_ends_at", ["ends_at"], unique=False)
+
+    op.create_table(
+        "digests",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("opened_at", sa.BigInteger(), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=False),
+        sa.Column("changed_at", sa.BigInteger(), nullable=False),
+        sa.Column("told_at", sa.BigInteger(), nullable=True),
+        sa.Column("nonce", sa.String(length=32), nullable=True),
+        sa.Column("intended_at", sa.BigInteger(), nullable=True),
+        sa.Column("channel", sa.Text(), nullable=True),
+        sa.Column("ts", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_digests")),
+    )
+    with op.batch_alter_table("digests", schema=None) as batch_op:
+        batch_op.create_index("ix_digests_due_at", ["due_at"], unique=False)
+
+    op.create_table(
+        "digest_incidents",
+        sa.Column("digest_id", sa.String(length=32), nullable=False),
+        sa.Column("incident_id", sa.String(length=32), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["digest_id"],
+            ["digests.id"],
+            name=op.f("fk_digest_incidents_digest_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["incident_id"],
+            ["incidents.id"],
+            name=op.f("fk_digest_incidents_incident_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("digest_id", "incident_id", name=op.f("pk_digest_incidents")),
+    )
+    with op.batch_alter_table("digest_incidents", schema=None) as batch_op:
+        batch_op.create_index("ix_digest_incidents_incident_id", ["incident_id"], unique=False)
+
     op.create_table(
         "findings",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
