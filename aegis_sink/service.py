@@ -29,6 +29,7 @@ from aegis_sink.diagnosis.model import LLMOptions, build_model
 from aegis_sink.diagnosis.playbooks import Playbooks
 from aegis_sink.diagnosis.redaction import Redactor
 from aegis_sink.flow.door import Door
+from aegis_sink.flow.forwarding import Forwarding
 from aegis_sink.flow.inbox import Sorting
 from aegis_sink.flow.muting import Muting
 from aegis_sink.flow.progress import Progress
@@ -44,13 +45,15 @@ from aegis_sink.intake.problem import failed, refused
 from aegis_sink.intake.receipt import Receipt
 from aegis_sink.intake.webhook import WebhookDoor
 from aegis_sink.metrics import Metrics
+from aegis_sink.model.codec import incident_to_json
+from aegis_sink.notify.forward import CloudEventsForwarder
 from aegis_sink.notify.notifier import Notifier
 from aegis_sink.notify.slack import SlackBot
 from aegis_sink.notify.terminal import TerminalNotifier
 from aegis_sink.notify.webhook import SlackWebhook
 from aegis_sink.settings import Settings, SettingsError, is_loopback
 from aegis_sink.store import installation, jobs
-from aegis_sink.store.database import Database, open_engine
+from aegis_sink.store.database import Connection, Database, open_engine
 from aegis_sink.store.errors import StoreUnusable
 from aegis_sink.store.quarantine import Quarantined
 from aegis_sink.store.schema import migrate
@@ -69,6 +72,7 @@ STOP_GRACE_SECONDS = 10.0
 COLLECT_AT_ONCE = 4
 TELL_AT_ONCE = 4
 PRESS_AT_ONCE = 4
+FORWARD_AT_ONCE = 2
 
 
 def utc_now() -> datetime:
@@ -101,6 +105,7 @@ class Service:
     sorting: Sorting
     cluster: KubernetesCluster | NoCluster
     notifier: Notifier
+    forwarder: CloudEventsForwarder | None
     diagnoser: Diagnoser | None
     worker: Worker
     buttons: Buttons | None
@@ -112,7 +117,7 @@ class Service:
     @asynccontextmanager
     async def running(self, app: Starlette) -> AsyncIterator[None]:
         """Start the worker and its companions; on the way out stop taking, wait, abort."""
-        await self.database.write(jobs.release_all)
+        await self.database.write(self._take_up)
         await self.sorting.start()
         tasks = [
             asyncio.create_task(self.worker.run(), name="worker"),
@@ -141,6 +146,11 @@ class Service:
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.close()
 
+    def _take_up(self, connection: Connection) -> None:
+        """What the process before this one left."""
+        jobs.release_all(connection)
+        jobs.hurry_failed(connection, (jobs.TELL, jobs.FORWARD), now=self.clock())
+
     async def close(self) -> None:
         """Let go of connections and files."""
         if self.buttons is not None:
@@ -148,6 +158,8 @@ class Service:
         if self.diagnoser is not None:
             await self.diagnoser.close()
         await self.notifier.close()
+        if self.forwarder is not None:
+            await self.forwarder.close()
         await self.cluster.close()
         await self.database.close()
         if self.lock is not None:
@@ -167,7 +179,8 @@ async def build(
     """
     folders = (Path(settings.playbooks_dir),) if settings.playbooks_dir else ()
     playbooks = Playbooks.load(*folders)
-    signatures = _signing_secrets(settings)
+    signatures = _signing_secrets("AEGIS_SIGNING_SECRET", settings.signing_secret)
+    forwarder = _forwarder(settings, clock)
     engine = open_engine(settings.database_url.get_secret_value())
     lock = _lock(engine.url.database)
     try:
@@ -247,6 +260,18 @@ async def build(
         jobs.TELL: Stage(telling.tell, TELL_AT_ONCE),
         jobs.RESOLVE: Stage(investigation.resolve, 1),
     }
+    if forwarder is not None:
+        forwarding = Forwarding(
+            database=database,
+            notifier=forwarder,
+            rules=telling.rules,
+            clock=clock,
+            jitter=random.random,
+            new_id=new_id,
+            link=telling.link,
+        )
+        stages[jobs.TELL] = Stage(forwarding.beside(telling.tell), TELL_AT_ONCE)
+        stages[jobs.FORWARD] = Stage(forwarding.forward, FORWARD_AT_ONCE)
     buttons = None
     if isinstance(notifier, SlackBot) and have_buttons(settings):
         buttons = build_buttons(
@@ -315,6 +340,8 @@ async def build(
     dependencies = {"kubernetes": cluster.status, "messages": notifier.status}
     if diagnoser is not None:
         dependencies["model"] = diagnoser.status
+    if forwarder is not None:
+        dependencies["forward"] = forwarder.status
     if buttons is not None and buttons.socket is not None:
         dependencies["buttons"] = buttons.socket.status
     health = Health(database, metrics, lambda: worker.alive, dependencies)
@@ -338,6 +365,7 @@ async def build(
         sorting=door.sorting,
         cluster=cluster,
         notifier=notifier,
+        forwarder=forwarder,
         diagnoser=diagnoser,
         worker=worker,
         buttons=buttons,
@@ -362,6 +390,17 @@ def _notifier(settings: Settings, write: Callable[[str], object]) -> Notifier:
     if settings.slack_webhook_url is not None:
         return SlackWebhook(settings.slack_webhook_url.get_secret_value())
     return TerminalNotifier(lambda text: _write_out(write, text), program=_program())
+
+
+def _forwarder(settings: Settings, clock: Callable[[], datetime]) -> CloudEventsForwarder | None:
+    if settings.forward_url is None:
+        return None
+    return CloudEventsForwarder(
+        settings.forward_url.get_secret_value(),
+        encode=incident_to_json,
+        signing_secrets=_signing_secrets("AEGIS_FORWARD_SECRET", settings.forward_secret),
+        now=clock,
+    )
 
 
 def _program() -> str:
@@ -420,11 +459,11 @@ def _incidents(receipts: list[Receipt], link: Callable[[str], str]) -> list[dict
     return [{"id": i, "url": link(i), "created": new} for i, new in created.items()]
 
 
-def _signing_secrets(settings: Settings) -> tuple[str, ...]:
+def _signing_secrets(name: str, value: SecretStr | None) -> tuple[str, ...]:
     try:
-        return signing_secrets(_secret(settings.signing_secret) or "")
+        return signing_secrets(_secret(value) or "")
     except ValueError as error:
-        raise SettingsError(f"AEGIS_SIGNING_SECRET: {error}") from error
+        raise SettingsError(f"{name}: {error}") from error
 
 
 def _secret(value: SecretStr | None) -> str | None:

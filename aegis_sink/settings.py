@@ -83,6 +83,19 @@ def _web_address(value: str) -> str:
     return value
 
 
+def _is_private(address: str) -> bool:
+    """Whether an address is encrypted on its way, or does not leave the machine or the cluster."""
+    try:
+        parts = urlsplit(address)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    if parts.scheme == "https":
+        return bool(host)
+    inside = "." not in host or host.endswith((".svc", ".cluster.local"))
+    return parts.scheme == "http" and bool(host) and (inside or is_loopback(host))
+
+
 def _slack_ids(first: str, what: str) -> Callable[[str], str]:
     """A list of ids that names at least one: a name in it, or an empty list, would say nothing of
     who may and who may not."""
@@ -212,6 +225,12 @@ class Settings(BaseModel):
     public_url: WebAddress | None = Field(
         None, description="Links in Slack start with this address."
     )
+    forward_url: SecretStr | None = Field(
+        None, description="CloudEvents of incidents are posted to this address."
+    )
+    forward_secret: SecretStr | None = Field(
+        None, description="`whsec_…`: those events are signed by Standard Webhooks."
+    )
     retention: Duration = Field(
         timedelta(days=14), description="Keeps raw bodies, evidence and resolved incidents."
     )
@@ -234,6 +253,18 @@ class Settings(BaseModel):
                     f"{variable(name)} is set but AEGIS_SLACK_BOT_TOKEN is not: "
                     "only a bot's messages have buttons"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _events_stay_private(self) -> Self:
+        if self.forward_url is not None and not _is_private(self.forward_url.get_secret_value()):
+            # The address itself may hold a secret, so it is not shown.
+            raise ValueError(
+                "AEGIS_FORWARD_URL: write it like https://host/path; http is taken only on this "
+                "machine and for names inside the cluster (http://name.namespace.svc/path)"
+            )
+        if self.forward_secret is not None and self.forward_url is None:
+            raise ValueError("AEGIS_FORWARD_SECRET is set but AEGIS_FORWARD_URL is not")
         return self
 
     @model_validator(mode="after")

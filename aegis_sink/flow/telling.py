@@ -22,7 +22,7 @@ from aegis_sink.triage.tell import TellRules, decide, silence_is_over, what_is_t
 
 log = logging.getLogger(__name__)
 
-REFUSED_WAIT = timedelta(minutes=5)
+REFUSED_LIMIT = timedelta(hours=1)
 MODEL_PATIENCE = timedelta(seconds=30)
 
 
@@ -63,17 +63,21 @@ class Telling:
                 return self._again(job, error)
             except NotifyRefused as error:
                 log.error("incident %s cannot be told: %s", incident.id, error)
-                return Later(self.clock() + REFUSED_WAIT, error=str(error))
+                return await self._refused(job, error)
             return await self._next(job)
         if root is not None and root.ts and incident.notices and self.notifier.can_edit:
             try:
-                await self.notifier.edit(
+                edited = await self.notifier.edit(
                     incident, incident.notices[-1].reason, Posted(root.channel or "", root.ts)
                 )
+                await self._keep_refusal(incident, edited)
             except NotifyUnavailable as error:
                 return self._again(job, error)
+            except MessageGone as error:
+                log.warning("incident %s: %s", incident.id, error)
             except NotifyRefused as error:
                 log.error("the message of incident %s cannot be edited: %s", incident.id, error)
+                return await self._refused(job, error)
         return Done() if wait_until is None else Later(wait_until)
 
     async def _wake(self, incident: Incident, now: datetime) -> Incident:
@@ -119,6 +123,7 @@ class Telling:
             posted = await self._post_root(incident, reason, root)
             if posted is None:
                 return
+            await self._keep_refusal(incident, posted)
             if self.notifier.can_edit:
                 await self.database.write(
                     partial(incidents.root_posted, incident_id=incident.id, posted=posted)
@@ -129,9 +134,11 @@ class Telling:
         posted = Posted(root.channel or "", root.ts)
         if not self.notifier.can_edit:
             posted = await self.notifier.post(incident, reason, nonce=self.new_id())
+            await self._keep_refusal(incident, posted)
         else:
             try:
-                await self.notifier.edit(incident, reason, posted)
+                edited = await self.notifier.edit(incident, reason, posted)
+                await self._keep_refusal(incident, edited)
                 await self._reply(incident, reason, posted)
             except MessageGone as error:
                 # Somebody deleted it: they do not want it back.
@@ -140,7 +147,7 @@ class Telling:
 
     async def _reply(self, incident: Incident, reason: NoticeReason, posted: Posted) -> None:
         try:
-            await self.notifier.reply(incident, reason, posted)
+            await self._keep_refusal(incident, await self.notifier.reply(incident, reason, posted))
         except OutcomeUnknown as error:
             log.warning("incident %s: %s; the thread may lack it", incident.id, error)
 
@@ -168,6 +175,22 @@ class Telling:
         notice = what_is_told(incident, reason, at=self.clock(), posted=posted)
         await self.database.write(lambda c: incidents.told(c, incident.id, notice, root=root))
         log.info("incident %s told (%s): %s", incident.id, reason, incident.title)
+
+    async def _refused(self, job: Job, error: NotifyRefused) -> Later:
+        """What somebody must set right: kept, and tried less and less, at least every hour."""
+        now = self.clock()
+        await self.database.write(
+            lambda c: incidents.note_once(c, job.incident_id, now, "not told", str(error))
+        )
+        wait = back_off(job.attempts, jitter=self.jitter(), limit=REFUSED_LIMIT)
+        return Later(now + wait, error=str(error))
+
+    async def _keep_refusal(self, incident: Incident, posted: Posted) -> None:
+        if posted.refusal:
+            now, what = self.clock(), "told as plain text"
+            await self.database.write(
+                lambda c: incidents.note_once(c, incident.id, now, what, posted.refusal)
+            )
 
     def _again(self, job: Job, error: NotifyUnavailable | OutcomeUnknown) -> Later:
         log.warning("incident %s is not told yet: %s", job.incident_id, error)

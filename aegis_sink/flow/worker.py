@@ -54,9 +54,9 @@ class Stage:
     at_once: int
 
 
-def back_off(attempts: int, *, jitter: float) -> timedelta:
+def back_off(attempts: int, *, jitter: float, limit: timedelta = BACK_OFF_LIMIT) -> timedelta:
     """The wait after the `attempts`-th failure in a row, doubling; `jitter` is 0..1."""
-    wait: timedelta = min(BACK_OFF_START * 2 ** min(attempts, 16), BACK_OFF_LIMIT)
+    wait: timedelta = min(BACK_OFF_START * 2 ** min(attempts, 16), limit)
     return wait * (0.5 + jitter / 2)
 
 

@@ -19,10 +19,14 @@ class NoticeReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """Where a message stands: Slack's channel id and ts; ts is "" where nothing can be edited."""
+    """Where a message stands: Slack's channel id and ts; ts is "" where nothing can be edited.
+
+    `refusal` says why the rich form was refused when the message went out as plain text; else "".
+    """
 
     channel: str
     ts: str = ""
+    refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True)

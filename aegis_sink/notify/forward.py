@@ -4,7 +4,7 @@ Sources: CloudEvents 1.0 (JSON event format, HTTP binding §3.2), standardwebhoo
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -22,7 +22,8 @@ class CloudEventsForwarder:
     """Sends each telling as one event `aegis-sink.incident.<reason>` with the whole incident.
 
     At least once: the event's id is the nonce, so a receiver can drop what it has seen. `encode`
-    gives the incident's JSON form. `signing_secret` is `whsec_…`; without it nothing is signed.
+    gives the incident's JSON form. `signing_secrets` are `whsec_…`, several while a receiver changes
+    from one to another; without any nothing is signed.
     """
 
     name = "cloudevents"
@@ -33,13 +34,13 @@ class CloudEventsForwarder:
         url: str,
         *,
         encode: Callable[[Incident], Mapping[str, object]],
-        signing_secret: str = "",
+        signing_secrets: Sequence[str] = (),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         timeout: float = TIMEOUT_SECONDS,
     ) -> None:
         self._url = url
         self._encode = encode
-        self._webhook = Webhook(signing_secret) if signing_secret else None
+        self._webhooks = tuple(map(Webhook, signing_secrets))
         self._now = now
         self._timeout = aiohttp.ClientTimeout(total=timeout, connect=min(CONNECT_SECONDS, timeout))
         self._session: aiohttp.ClientSession | None = None
@@ -49,14 +50,18 @@ class CloudEventsForwarder:
         event = cloud_event(
             incident, reason, id=nonce, time=self._now(), data=self._encode(incident)
         )
-        await self._send(nonce, json.dumps(event, ensure_ascii=False))
+        # K8sGPT's texts may hold half of a surrogate pair, which no UTF-8 has.
+        body = json.dumps(event, ensure_ascii=False).encode("utf-8", "replace")
+        await self._send(nonce, body.decode())
         return Posted(channel=self.name)
 
-    async def edit(self, incident: Incident, reason: NoticeReason, posted: Posted) -> None:
+    async def edit(self, incident: Incident, reason: NoticeReason, posted: Posted) -> Posted:
         """Nothing: an event is never changed."""
+        return posted
 
-    async def reply(self, incident: Incident, reason: NoticeReason, posted: Posted) -> None:
+    async def reply(self, incident: Incident, reason: NoticeReason, posted: Posted) -> Posted:
         """Nothing: the event holds the whole incident."""
+        return posted
 
     async def find(self, nonce: str, *, since: datetime) -> Posted | None:
         """None: sending again with the same nonce is safe."""
@@ -64,7 +69,7 @@ class CloudEventsForwarder:
 
     async def status(self) -> str:
         """Cannot be asked without sending, so this says only what is set."""
-        signed = "signed" if self._webhook else "not signed"
+        signed = "signed" if self._webhooks else "not signed"
         return f"CloudEvents: incidents are forwarded ({signed}; not tried)"
 
     async def close(self) -> None:
@@ -76,11 +81,12 @@ class CloudEventsForwarder:
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=self._timeout, trust_env=True)
         headers = {"Content-Type": "application/cloudevents+json; charset=UTF-8"}
-        if self._webhook is not None:
+        if self._webhooks:
             at = self._now()
             headers["webhook-id"] = nonce
             headers["webhook-timestamp"] = str(int(at.timestamp()))
-            headers["webhook-signature"] = self._webhook.sign(nonce, at, body)
+            signatures = (webhook.sign(nonce, at, body) for webhook in self._webhooks)
+            headers["webhook-signature"] = " ".join(signatures)
         error: NotifyError
         try:
             async with self._session.post(

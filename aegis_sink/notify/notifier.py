@@ -9,6 +9,9 @@ from aegis_sink.model import Incident, NoticeReason, Posted
 class Notifier(Protocol):
     """A place where incidents are told. Every method but `close` may raise `NotifyError`.
 
+    Where a rich message was refused and plain text went out instead, `refusal` of what is returned
+    says why.
+
     `can_edit` false means: `edit` and `reply` do nothing and `find` finds nothing, so the caller
     posts again for what must be told (the diagnosis, the end).
     """
@@ -24,10 +27,10 @@ class Notifier(Protocol):
     async def post(self, incident: Incident, reason: NoticeReason, *, nonce: str) -> Posted:
         """Tell the incident in a new message that carries `nonce`."""
 
-    async def edit(self, incident: Incident, reason: NoticeReason, posted: Posted) -> None:
+    async def edit(self, incident: Incident, reason: NoticeReason, posted: Posted) -> Posted:
         """Bring the message at `posted` to the incident's present state. Safe to repeat."""
 
-    async def reply(self, incident: Incident, reason: NoticeReason, posted: Posted) -> None:
+    async def reply(self, incident: Incident, reason: NoticeReason, posted: Posted) -> Posted:
         """Add to the thread of `posted` what the message has no room for, and what just happened."""
 
     async def find(self, nonce: str, *, since: datetime) -> Posted | None:

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import aiohttp
@@ -80,10 +81,10 @@ class SlackBot:
         metadata: Json = {"event_type": EVENT_TYPE, "event_payload": payload}
         return await self._post(self._render(incident, reason), metadata=metadata)
 
-    async def edit(self, incident: Incident, reason: NoticeReason, posted: Posted) -> None:
+    async def edit(self, incident: Incident, reason: NoticeReason, posted: Posted) -> Posted:
         """Bring the message to the incident's present state; its metadata stays as it was."""
         if not posted.ts:
-            return
+            return posted
         rendered = self._render(incident, reason)
 
         async def update(text: str, blocks: list[Json]) -> AsyncSlackResponse:
@@ -93,18 +94,22 @@ class SlackBot:
             )
 
         doing = f"editing the message in {self._shown}"
-        await self._rich_or_plain(rendered, update, doing=doing, repeatable=True)
+        _, refusal = await self._rich_or_plain(rendered, update, doing=doing, repeatable=True)
+        return replace(posted, refusal=refusal)
 
-    async def reply(self, incident: Incident, reason: NoticeReason, posted: Posted) -> None:
+    async def reply(self, incident: Incident, reason: NoticeReason, posted: Posted) -> Posted:
         """Write to the thread what the message has no room for. Nothing when there is nothing.
 
         Not safe to repeat after OutcomeUnknown: the thread may then say it twice.
         """
         if not posted.ts:
-            return
+            return posted
         parts = compose_reply(incident, reason, now=self._now())
+        refusal = ""
         for rendered in render_parts(parts, more="on the incident's page"):
-            await self._post(rendered, channel=posted.channel, thread_ts=posted.ts)
+            part = await self._post(rendered, channel=posted.channel, thread_ts=posted.ts)
+            refusal = refusal or part.refusal
+        return replace(posted, refusal=refusal)
 
     async def find(self, nonce: str, *, since: datetime) -> Posted | None:
         """Search the channel's history for the root message with this nonce."""
@@ -196,8 +201,8 @@ class SlackBot:
             )
 
         doing = f"posting to {self._shown}"
-        answer = await self._rich_or_plain(rendered, send, doing=doing, repeatable=False)
-        posted = Posted(channel=str(answer.get("channel", "")), ts=str(answer.get("ts", "")))
+        answer, refusal = await self._rich_or_plain(rendered, send, doing=doing, repeatable=False)
+        posted = Posted(str(answer.get("channel", "")), str(answer.get("ts", "")), refusal)
         self._channel_id = self._channel_id or posted.channel
         return posted
 
@@ -208,17 +213,18 @@ class SlackBot:
         *,
         doing: str,
         repeatable: bool,
-    ) -> Mapping[str, object]:
+    ) -> tuple[Mapping[str, object], str]:
+        """Slack's answer, and why it refused the rich form, "" when it did not."""
         await self._pacer.turn()
         try:
             request = send(rendered.text, list(rendered.blocks))
-            return await self._call(request, doing=doing, repeatable=repeatable)
+            return await self._call(request, doing=doing, repeatable=repeatable), ""
         except MessageRefused as refused:
             log.warning("%s; sending it as plain text", refused, extra={"code": refused.code})
             note = f"(Slack refused the rich form of this message: {refused.code})"
             await self._pacer.turn()
             request = send(f"{rendered.plain}\n{note}", [])
-            return await self._call(request, doing=doing, repeatable=repeatable)
+            return await self._call(request, doing=doing, repeatable=repeatable), str(refused)
 
     async def _call(
         self, request: Awaitable[AsyncSlackResponse], *, doing: str, repeatable: bool

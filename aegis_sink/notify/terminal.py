@@ -41,11 +41,13 @@ class TerminalNotifier:
         self._show(plain_lines(message, now=now, more=more))
         return Posted(channel=self.name)
 
-    async def edit(self, incident: Incident, reason: NoticeReason, posted: Posted) -> None:
+    async def edit(self, incident: Incident, reason: NoticeReason, posted: Posted) -> Posted:
         """Nothing: what is written stays."""
+        return posted
 
-    async def reply(self, incident: Incident, reason: NoticeReason, posted: Posted) -> None:
+    async def reply(self, incident: Incident, reason: NoticeReason, posted: Posted) -> Posted:
         """Nothing: a terminal has no threads."""
+        return posted
 
     async def find(self, nonce: str, *, since: datetime) -> Posted | None:
         """None: a terminal cannot be read."""

@@ -52,19 +52,23 @@ class SlackWebhook:
         now = self._now()
         more = "on the incident's page" if incident.url else "not shown here"
         rendered = render(compose(incident, reason, now=now), now=now, more=more)
+        refusal = ""
         try:
             await self._send({"text": rendered.text, "blocks": list(rendered.blocks)})
         except MessageRefused as refused:
             log.warning("%s; sending it as plain text", refused, extra={"code": refused.code})
             note = f"(Slack refused the rich form of this message: {refused.code})"
             await self._send({"text": f"{rendered.plain}\n{note}"})
-        return Posted(channel=self.name)
+            refusal = str(refused)
+        return Posted(channel=self.name, refusal=refusal)
 
-    async def edit(self, incident: Incident, reason: NoticeReason, posted: Posted) -> None:
+    async def edit(self, incident: Incident, reason: NoticeReason, posted: Posted) -> Posted:
         """Nothing: a webhook's message cannot be edited."""
+        return posted
 
-    async def reply(self, incident: Incident, reason: NoticeReason, posted: Posted) -> None:
+    async def reply(self, incident: Incident, reason: NoticeReason, posted: Posted) -> Posted:
         """Nothing: a webhook does not learn where its message stands."""
+        return posted
 
     async def find(self, nonce: str, *, since: datetime) -> Posted | None:
         """None: a webhook cannot read."""

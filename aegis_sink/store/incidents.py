@@ -410,6 +410,21 @@ def note(
     )
 
 
+def note_once(
+    connection: Connection, incident_id: str, at: datetime, what: str, reason: str
+) -> None:
+    """Add to an incident's history what did not stand there last for the same reason."""
+    h = tables.history.c
+    last = connection.execute(
+        select(h.reason)
+        .where(h.incident_id == incident_id, h.what == what)
+        .order_by(h.id.desc())
+        .limit(1)
+    ).scalar()
+    if last != reason:
+        note(connection, incident_id, at, what, reason)
+
+
 def root_of(connection: Connection, incident_id: str) -> Root | None:
     """The root message: None when none was ever intended."""
     row = connection.execute(

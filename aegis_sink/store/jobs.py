@@ -18,6 +18,7 @@ DIAGNOSE = "diagnose"
 TELL = "tell"
 RESOLVE = "resolve"
 PRESS = "press"
+FORWARD = "forward"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,15 @@ def extend(connection: Connection, running: Sequence[Job], *, owner: str, until:
 def release_all(connection: Connection) -> None:
     """Free every lease. Right only while no other process works on this database."""
     connection.execute(jobs.update().values(lease_owner=None, leased_until=None))
+
+
+def hurry_failed(connection: Connection, kinds: Sequence[str], *, now: datetime) -> None:
+    """Make what failed and waits due at once: somebody may have set right what refused it."""
+    connection.execute(
+        jobs.update()
+        .where(jobs.c.kind.in_(kinds), jobs.c.last_error.is_not(None), jobs.c.due_at > now)
+        .values(due_at=now, attempts=0)
+    )
 
 
 def next_due(connection: Connection, kinds: Sequence[str], *, now: datetime) -> datetime | None:

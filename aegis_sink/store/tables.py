@@ -272,6 +272,19 @@ digest_incidents = Table(
     Index("ix_digest_incidents_incident_id", "incident_id"),
 )
 
+# Events for other systems. `sent_at` is NULL until the other side took it.
+forwarded = Table(
+    "forwarded",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("event_id", String(32), nullable=False),
+    Column("incident_id", ForeignKey("incidents.id", ondelete="CASCADE"), nullable=False),
+    Column("data", Json, nullable=False),
+    Column("sent_at", UtcTime),
+    Index("ix_forwarded_incident_id", "incident_id"),
+    Index("uq_forwarded_event_id", "event_id", unique=True),
+)
+
 # Answers of the model by evidence key: no second question about the same evidence.
 answers = Table(
     "answers",

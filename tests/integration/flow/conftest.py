@@ -36,7 +36,7 @@ from aegis_sink.model import (
     Posted,
 )
 from aegis_sink.model.facts import Facts
-from aegis_sink.notify.errors import NotifyUnavailable, OutcomeUnknown
+from aegis_sink.notify.errors import NotifyRefused, NotifyUnavailable, OutcomeUnknown
 from aegis_sink.store import incidents, jobs, tables
 from aegis_sink.store.database import Connection, Database, open_engine
 from aegis_sink.store.schema import migrate
@@ -128,6 +128,9 @@ class Channel:
     can_edit: bool = True
     away: bool = False
     lose_answer: bool = False
+    refuses: str = ""
+    refusal: str = ""
+    tries: int = 0
     reply_away: int = 0
     roots: dict[str, Incident] = field(default_factory=dict)
     replies: list[NoticeReason] = field(default_factory=list)
@@ -141,17 +144,19 @@ class Channel:
         if self.lose_answer:
             self.lose_answer = False
             raise OutcomeUnknown("no answer")
-        return Posted("ops", nonce if self.can_edit else "")
+        return Posted("ops", nonce if self.can_edit else "", refusal=self.refusal)
 
-    async def edit(self, incident: Incident, reason: NoticeReason, posted: Posted) -> None:
+    async def edit(self, incident: Incident, reason: NoticeReason, posted: Posted) -> Posted:
         self._answers()
         self.roots[posted.ts] = incident
+        return replace(posted, refusal=self.refusal)
 
-    async def reply(self, incident: Incident, reason: NoticeReason, posted: Posted) -> None:
+    async def reply(self, incident: Incident, reason: NoticeReason, posted: Posted) -> Posted:
         if self.reply_away:
             self.reply_away -= 1
             raise NotifyUnavailable("asked to wait", retry_after=1)
         self.replies.append(reason)
+        return posted
 
     async def find(self, nonce: str, *, since: datetime) -> Posted | None:
         self._answers()
@@ -164,8 +169,11 @@ class Channel:
         pass
 
     def _answers(self) -> None:
+        self.tries += 1
         if self.away:
             raise NotifyUnavailable("Slack cannot be reached")
+        if self.refuses:
+            raise NotifyRefused(self.refuses)
 
 
 class Clock:
@@ -195,12 +203,16 @@ class Flow:
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def start(self) -> None:
-        await self.database.write(jobs.release_all)
+        await self.database.write(self._take_up)
         await self.door.sorting.start()
         self._tasks = [
             asyncio.create_task(self.worker.run()),
             asyncio.create_task(self.door.sorting.run()),
         ]
+
+    def _take_up(self, connection: Connection) -> None:
+        jobs.release_all(connection)
+        jobs.hurry_failed(connection, [jobs.TELL, jobs.FORWARD], now=self.clock.now)
 
     async def stop(self) -> None:
         await self.worker.stop(grace_seconds=0)

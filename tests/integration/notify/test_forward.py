@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -13,6 +14,7 @@ from aegis_sink.notify.errors import NotifyRefused, NotifyUnavailable
 from aegis_sink.notify.forward import CloudEventsForwarder
 
 SECRET = "whsec_" + base64.b64encode(b"a test secret of 32 bytes length").decode()
+OTHER = "whsec_" + base64.b64encode(b"another secret, for the rotation").decode()
 
 
 class Receiver:
@@ -49,7 +51,7 @@ def encode(incident: Incident) -> dict[str, object]:
 @pytest.fixture
 async def forwarder(receiver: Receiver) -> AsyncIterator[CloudEventsForwarder]:
     forwarder = CloudEventsForwarder(
-        receiver.url, encode=encode, signing_secret=SECRET, now=lambda: datetime.now(UTC)
+        receiver.url, encode=encode, signing_secrets=[SECRET, OTHER], now=lambda: datetime.now(UTC)
     )
     yield forwarder
     await forwarder.close()
@@ -61,6 +63,7 @@ async def test_a_diagnosed_incident_is_a_signed_structured_event(
     await forwarder.post(diagnosed, NoticeReason.DIAGNOSED, nonce="n1")
     ((headers, body),) = receiver.requests
     event = Webhook(SECRET).verify(body, headers)
+    assert Webhook(OTHER).verify(body, headers) == event
     assert headers["Content-Type"].startswith("application/cloudevents+json")
     assert event["specversion"] == "1.0"
     assert event["type"] == "aegis-sink.incident.diagnosed"
@@ -100,3 +103,11 @@ async def test_a_receiver_that_is_away_is_tried_again(found: Incident) -> None:
     with pytest.raises(NotifyUnavailable):
         await forwarder.post(found, NoticeReason.FIRST, nonce="n1")
     await forwarder.close()
+
+
+async def test_text_that_no_utf8_has_is_sent_all_the_same(
+    receiver: Receiver, forwarder: CloudEventsForwarder, found: Incident
+) -> None:
+    await forwarder.post(replace(found, title="a\ud800b"), NoticeReason.FIRST, nonce="n1")
+    ((headers, body),) = receiver.requests
+    assert Webhook(SECRET).verify(body, headers)["data"]["title"] == "a?b"

@@ -1,6 +1,7 @@
 """Every fault of Slack, and what the caller is told to do about it."""
 
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -117,7 +118,8 @@ async def test_a_refused_rich_message_goes_out_as_plain_text_and_the_refusal_is_
     assert "Java heap" in str(message["text"])
     assert "refused the rich form of this message: invalid_blocks" in str(message["text"])
     assert "invalid_blocks" in caplog.text
-    assert await bot.find("n1", since=recently()) == posted
+    assert "invalid_blocks" in posted.refusal
+    assert await bot.find("n1", since=recently()) == replace(posted, refusal="")
 
 
 async def test_a_refused_rich_edit_replaces_the_blocks_by_plain_text(
@@ -125,7 +127,8 @@ async def test_a_refused_rich_edit_replaces_the_blocks_by_plain_text(
 ) -> None:
     posted = await bot.post(found, NoticeReason.FIRST, nonce="n1")
     slack.faults["chat.update"].append(Fault.INVALID_BLOCKS)
-    await bot.edit(diagnosed, NoticeReason.DIAGNOSED, posted)
+    edited = await bot.edit(diagnosed, NoticeReason.DIAGNOSED, posted)
+    assert "invalid_blocks" in edited.refusal
     assert "blocks" not in slack.channel.roots[0]
     assert "Java heap" in str(slack.channel.roots[0]["text"])
 

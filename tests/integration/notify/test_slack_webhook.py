@@ -36,7 +36,8 @@ async def test_refused_blocks_are_sent_again_as_plain_text(
     slack: FakeSlack, webhook: SlackWebhook, diagnosed: Incident
 ) -> None:
     slack.faults["webhook"].append(Fault.INVALID_BLOCKS)
-    await webhook.post(diagnosed, NoticeReason.DIAGNOSED, nonce="n1")
+    posted = await webhook.post(diagnosed, NoticeReason.DIAGNOSED, nonce="n1")
+    assert "invalid_blocks" in posted.refusal
     (message,) = slack.channel.messages
     assert "blocks" not in message
     assert "invalid_blocks" in str(message["text"])

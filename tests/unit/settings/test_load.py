@@ -210,3 +210,43 @@ def test_who_may_press_is_named_by_id(value: str, ids: str) -> None:
 def test_a_list_that_would_let_in_others_than_it_says_is_refused(value: str) -> None:
     with pytest.raises(SettingsError, match="AEGIS_SLACK_ALLOWED_USERS"):
         load({**BOT, "AEGIS_SLACK_ALLOWED_USERS": value})
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://hooks.example.com/x?token=s",
+        "http://127.0.0.1:9/x",
+        "http://localhost/x",
+        "http://[::1]:8/x",
+        "http://workflow:8000/x",
+        "http://workflow.agents.svc/x",
+        "http://workflow.agents.svc.cluster.local:8000/x",
+    ],
+)
+def test_events_go_over_tls_or_stay_in_the_cluster(address: str) -> None:
+    assert load({"AEGIS_FORWARD_URL": address})
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://example.com/hushhush",
+        "http://10.0.0.1/hushhush",
+        "ftp://x/hushhush",
+        "hushhush",
+        "https://",
+        "http://",
+        "http://x:99999/hushhush",
+        "http://svc.example/hushhush",
+    ],
+)
+def test_events_in_the_open_are_refused_without_showing_the_address(address: str) -> None:
+    with pytest.raises(SettingsError, match="AEGIS_FORWARD_URL") as refused:
+        load({"AEGIS_FORWARD_URL": address})
+    assert "hushhush" not in str(refused.value)
+
+
+def test_a_secret_for_no_events_is_refused() -> None:
+    with pytest.raises(SettingsError, match="AEGIS_FORWARD_URL is not"):
+        load({"AEGIS_FORWARD_SECRET": "whsec_x"})

@@ -118,3 +118,21 @@ async def test_failures_in_a_row_are_counted_and_forgotten_after_a_success(
     await database.write(lambda c: jobs.postpone(c, job, due_at=now))
     [job] = await claim(database, now)
     assert job.attempts == 0
+
+
+async def test_what_failed_is_due_at_once_after_a_restart_and_what_only_waits_is_not(
+    database: Database, incident: str, now: datetime
+) -> None:
+    async def restart() -> datetime | None:
+        await database.write(lambda c: jobs.hurry_failed(c, [jobs.TELL], now=now))
+        return await due(database, now)
+
+    hour = timedelta(hours=1)
+    await enqueue(database, incident, now)
+    [job] = await claim(database, now)
+    await database.write(lambda c: jobs.postpone(c, job, due_at=now + hour))
+    assert await restart() == now + hour
+    await database.write(lambda c: jobs.postpone(c, job, due_at=now + hour, error="invalid_auth"))
+    assert await restart() == now
+    [job] = await claim(database, now)
+    assert job.attempts == 0

@@ -211,6 +211,25 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "forwarded",
+        sa.Column("number", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("event_id", sa.String(length=32), nullable=False),
+        sa.Column("incident_id", sa.String(length=32), nullable=False),
+        sa.Column("data", sa.Text(), nullable=False),
+        sa.Column("sent_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["incident_id"],
+            ["incidents.id"],
+            name=op.f("fk_forwarded_incident_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_forwarded")),
+    )
+    with op.batch_alter_table("forwarded", schema=None) as batch_op:
+        batch_op.create_index("ix_forwarded_incident_id", ["incident_id"], unique=False)
+        batch_op.create_index("uq_forwarded_event_id", ["event_id"], unique=True)
+
+    op.create_table(
         "history",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
         sa.Column("incident_id", sa.String(length=32), nullable=False),
