@@ -269,6 +269,7 @@ async def build(
             jitter=random.random,
             new_id=new_id,
             link=telling.link,
+            muting=muting,
         )
         stages[jobs.TELL] = Stage(forwarding.beside(telling.tell), TELL_AT_ONCE)
         stages[jobs.FORWARD] = Stage(forwarding.forward, FORWARD_AT_ONCE)

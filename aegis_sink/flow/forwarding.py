@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from aegis_sink.flow.muting import Muting
 from aegis_sink.flow.worker import BACK_OFF_LIMIT, Done, Later, Outcome, back_off
 from aegis_sink.model import Incident, Notice, Posted
 from aegis_sink.notify.errors import NotifyError, NotifyRefused
@@ -35,6 +36,7 @@ class Forwarding:
     jitter: Callable[[], float]
     new_id: Callable[[], str]
     link: Callable[[str], str]
+    muting: Muting
 
     def beside(
         self, tell: Callable[[Job], Awaitable[Outcome]]
@@ -50,7 +52,7 @@ class Forwarding:
 
     async def forward(self, job: Job) -> Outcome:
         """Send what is to be said of the incident now."""
-        incident, told, event = await self.database.read(lambda c: _load(c, job.incident_id))
+        incident, told, event = await self.database.read(lambda c: self._load(c, job.incident_id))
         if incident is None or incident.id != job.incident_id:
             return Done()
         now = self.clock()
@@ -85,12 +87,14 @@ class Forwarding:
         wait = max(wait, timedelta(seconds=getattr(error, "retry_after", None) or 0))
         return Later(self.clock() + wait, error=str(error))
 
-
-def _load(
-    connection: Connection, incident_id: str
-) -> tuple[Incident | None, tuple[Notice, ...], tuple[str, Notice] | None]:
-    return (
-        incidents.get(connection, incident_id),
-        forwarded.forwarded(connection, incident_id),
-        forwarded.unsent(connection, incident_id),
-    )
+    def _load(
+        self, connection: Connection, incident_id: str
+    ) -> tuple[Incident | None, tuple[Notice, ...], tuple[str, Notice] | None]:
+        incident = incidents.get(connection, incident_id)
+        if incident is None:
+            return None, (), None
+        return (
+            replace(incident, mute=self.muting.mute_of(connection, incident)),
+            forwarded.forwarded(connection, incident.id),
+            forwarded.unsent(connection, incident.id),
+        )

@@ -1,13 +1,13 @@
 """Incidents as events for other systems, beside the messages for people."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
 
 from aegis_sink.flow.forwarding import Forwarding
 from aegis_sink.flow.worker import Stage
-from aegis_sink.model import Incident, NoticeReason, Posted
+from aegis_sink.model import Incident, NoticeReason, ObjectRef, Posted
 from aegis_sink.notify.errors import NotifyUnavailable
 from aegis_sink.store import forwarded, jobs
 from aegis_sink.triage.tell import TellRules
@@ -55,6 +55,7 @@ def staff(flow: Flow, receiver: Receiver) -> None:
         jitter=lambda: 1.0,
         new_id=flow.ids,
         link=lambda incident_id: f"https://sink/{incident_id}",
+        muting=flow.muting,
     )
     tell = flow.worker.stages[jobs.TELL]
     flow.worker.stages = {
@@ -154,3 +155,10 @@ async def test_a_receiver_that_refuses_is_asked_less_and_less_but_at_least_every
     receiver.refuses = ""
     await flow.after(3600)
     assert receiver.reasons[:1] == ["first"]
+
+
+async def test_what_is_muted_is_not_forwarded(flow: Flow, receiver: Receiver) -> None:
+    pod = replace(finding("api-1", CRASH), object=ObjectRef("Pod", "api-1", "sandbox-1"))
+    await flow.post(pod)
+    await flow.after(600)
+    assert receiver.events == []
