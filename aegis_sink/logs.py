@@ -64,7 +64,7 @@ class JsonLines(JsonFormatter):
 
 def set_up(*, form: str, level: str, redact: Redact, secrets: Collection[str]) -> None:
     """Send all logs to standard error. `secrets` never appear in them, whatever `redact` knows."""
-    cut = _cutting(secrets)
+    cut = cutting(secrets)
 
     def clean(text: str) -> str:
         return redact(cut(text))
@@ -79,7 +79,8 @@ def set_up(*, form: str, level: str, redact: Redact, secrets: Collection[str]) -
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
 
 
-def _cutting(secrets: Collection[str]) -> Redact:
+def cutting(secrets: Collection[str]) -> Redact:
+    """Takes these secrets out of a text, whatever they look like."""
     forms = {form for secret in secrets for form in (secret, quote(secret, safe=""))}
     longest_first = sorted((f for f in forms if len(f) >= SHORTEST_SECRET), key=len, reverse=True)
     if not longest_first:

@@ -417,8 +417,9 @@ def _write_out(write: Callable[[str], object], text: str) -> None:
     sys.stdout.flush()
 
 
-def _diagnoser(settings: Settings, metrics: Metrics) -> Diagnoser | None:
-    options = LLMOptions(
+def model_options(settings: Settings) -> LLMOptions:
+    """The model settings as the model's adapters take them."""
+    return LLMOptions(
         api=settings.llm_api,
         url=settings.llm_url,
         model=settings.llm_model,
@@ -427,8 +428,13 @@ def _diagnoser(settings: Settings, metrics: Metrics) -> Diagnoser | None:
         first_byte_timeout=settings.llm_first_byte_timeout.total_seconds(),
         idle_timeout=settings.llm_idle_timeout.total_seconds(),
         deadline=settings.llm_deadline.total_seconds(),
+        token=_secret(settings.llm_token) or "",
         allow_cloud=settings.llm_allow_cloud,
     )
+
+
+def _diagnoser(settings: Settings, metrics: Metrics) -> Diagnoser | None:
+    options = model_options(settings)
     model = build_model(options)
     if model is None:
         return None

@@ -154,6 +154,9 @@ class Settings(BaseModel):
     )
     llm_url: WebAddress = Field("http://127.0.0.1:11434", description="Where the model answers.")
     llm_model: str = Field("llama3.2:latest", min_length=1, description="The model's name.")
+    llm_token: SecretStr | None = Field(
+        None, description="Bearer token, for a model server behind a proxy that wants one."
+    )
     llm_num_ctx: int = Field(
         8192, ge=1024, le=1_048_576, description="Context window; a change makes Ollama reload."
     )

@@ -42,7 +42,7 @@ class OllamaModel:
             if error.status == 400 and "think" in error.text and self._think is not None:
                 self._think = None
                 return await self.answer(ask)
-            raise self._meaning(error) from error
+            raise self.meaning(error) from error
         if not reply.text.strip() and self._think is not None:
             self._think = None
             return await self.answer(ask)
@@ -54,7 +54,7 @@ class OllamaModel:
         try:
             await self._wire.fetch("/api/chat", body, seconds=self._options.first_byte_timeout)
         except ServerAnswered as error:
-            raise self._meaning(error) from error
+            raise self.meaning(error) from error
 
     async def status(self) -> str:
         """Version, whether the model is there, and the window it was really loaded with."""
@@ -64,7 +64,7 @@ class OllamaModel:
             tags = await self._wire.fetch("/api/tags")
             running = await self._wire.fetch("/api/ps")
         except ServerAnswered as error:
-            return f"{at}: {self._meaning(error)}"
+            return f"{at}: {self.meaning(error)}"
         except ModelUnavailable as error:
             return f"{at}: {error}"
         here = f"{at} ({_word(version, 'version')})"
@@ -125,7 +125,7 @@ class OllamaModel:
     def _missing(self) -> str:
         return f"the model {self.name} is not there: run `ollama pull {self.name}` on that server"
 
-    def _meaning(self, error: ServerAnswered) -> ModelUnavailable | ModelRefused:
+    def meaning(self, error: ServerAnswered) -> ModelUnavailable | ModelRefused:
         text = error.text
         if error.status == 404 and "model" in text and "not found" in text:
             return ModelRefused(self._missing())

@@ -93,6 +93,12 @@ class Api:
         }
         await self._call("POST", f"{_path('Pod', namespace, pod)}/binding", body)
 
+    async def token(self, namespace: str, account: str) -> str:
+        """A token of a service account."""
+        path = f"{_path('ServiceAccount', namespace, account)}/token"
+        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+        return str((await self._call("POST", path, request))["status"]["token"])
+
     async def until(self, found: Callable[[], Awaitable[Object | None]]) -> Object:
         """Wait for what a controller makes; fails after 20 s."""
         async with asyncio.timeout(20):

@@ -1,15 +1,21 @@
 """A real API server for tests: one for each test process, a namespace for each test."""
 
 import secrets
-from collections.abc import AsyncIterator, Iterator
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
 from aegis_sink.cluster.client import KubernetesCluster, connect
+from tests.binaries import Binaries, NoBinaries, binaries
 from tests.cluster.api import Api, crd
 from tests.cluster.control_plane import ControlPlane, Unavailable, control_plane
 from tests.cluster.kubelet import Kubelet, kubelet
+
+Run = Callable[..., str]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -67,14 +73,58 @@ async def node(apiserver: ControlPlane, api: Api) -> AsyncIterator[Kubelet]:
 async def results_crd(api: Api) -> None:
     """The Result CRD, served."""
     await api.apply(crd("results"))
+    await served(api, "results")
 
-    async def established() -> dict[str, object] | None:
-        found = await api.get("CustomResourceDefinition", "", "results.core.k8sgpt.ai")
-        conditions = found.get("status", {}).get("conditions", [])
-        return (
-            found
-            if any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
-            else None
+
+@pytest.fixture(scope="session")
+def programs() -> Binaries:
+    try:
+        return binaries()
+    except NoBinaries as reason:
+        pytest.skip(str(reason))
+
+
+def runner(program: Path, plane: ControlPlane, home: Path) -> Run:
+    def run(*arguments: str) -> str:
+        done = subprocess.run(
+            [str(program), *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"KUBECONFIG": str(plane.kubeconfig), "HOME": str(home), "PATH": "/usr/bin:/bin"},
         )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def kubectl(programs: Binaries, apiserver: ControlPlane) -> Run:
+    return runner(programs.kubectl, apiserver, apiserver.directory)
+
+
+@pytest.fixture(scope="session")
+def helm(programs: Binaries, apiserver: ControlPlane) -> Run:
+    return runner(programs.helm, apiserver, apiserver.directory)
+
+
+@pytest.fixture
+async def k8sgpt_operator(api: Api) -> None:
+    """As after the install of the K8sGPT operator: its namespace and CRDs."""
+    await api.apply(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "k8sgpt-operator-system"}}
+    )
+    for name in ("results", "k8sgpts"):
+        await api.apply(crd(name))
+        await served(api, name)
+
+
+async def served(api: Api, plural: str) -> None:
+    async def established() -> dict[str, Any] | None:
+        found = await api.get("CustomResourceDefinition", "", f"{plural}.core.k8sgpt.ai")
+        conditions = found.get("status", {}).get("conditions") or []
+        ready = any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
+        return found if ready else None
 
     await api.until(established)

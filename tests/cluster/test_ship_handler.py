@@ -39,24 +39,13 @@ def readers_only(account: str, namespace: str) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-async def token_of(account: str, namespace: str, plane: ControlPlane) -> str:
-    url = f"{plane.url}/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
-    headers = {"authorization": f"Bearer {plane.token}"}
-    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-    async with (
-        aiohttp.ClientSession(headers=headers) as web,
-        web.post(url, json=request, ssl=plane.trust()) as answer,
-    ):
-        return str((await answer.json())["status"]["token"])
-
-
 @pytest.mark.usefixtures("results_crd")
 async def test_a_result_is_handed_over_when_it_comes_and_when_it_goes(
     api: Api, apiserver: ControlPlane, namespace: str, tmp_path: Path
 ) -> None:
     account = f"handler-{secrets.token_hex(4)}"
     await api.apply(*readers_only(account, namespace))
-    token = await token_of(account, namespace, apiserver)
+    token = await api.token(namespace, account)
     result = yaml.safe_load((ROOT / "k8sgpt/results/pod-oomkilled.yaml").read_text())
     result["metadata"] = {"name": result["metadata"]["name"], "namespace": namespace,
                           "labels": result["metadata"]["labels"]}  # fmt: skip

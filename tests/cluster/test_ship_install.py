@@ -5,7 +5,7 @@ import json
 import secrets
 import subprocess
 from base64 import b64decode
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import aiohttp
 import pytest
 import yaml
 
-from tests.binaries import Binaries, NoBinaries, binaries
-from tests.cluster.api import Api, crd
+from tests.binaries import Binaries
+from tests.cluster.api import Api
+from tests.cluster.conftest import Run
 from tests.cluster.control_plane import ControlPlane
 from tests.program import BIN, free_port, process, until_ready
 
@@ -25,62 +26,6 @@ FILES = sorted(
     for p in (ROOT / "k8sgpt").rglob("*.yaml")
     if p.name not in ("k8sgpt-values.yaml", "slack-app-manifest.yaml")
 )
-
-Run = Callable[..., str]
-
-
-@pytest.fixture(scope="session")
-def programs() -> Binaries:
-    try:
-        return binaries()
-    except NoBinaries as reason:
-        pytest.skip(str(reason))
-
-
-def runner(program: Path, plane: ControlPlane, home: Path) -> Run:
-    def run(*arguments: str) -> str:
-        done = subprocess.run(
-            [str(program), *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={"KUBECONFIG": str(plane.kubeconfig), "HOME": str(home), "PATH": "/usr/bin:/bin"},
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    return run
-
-
-@pytest.fixture(scope="session")
-def kubectl(programs: Binaries, apiserver: ControlPlane) -> Run:
-    return runner(programs.kubectl, apiserver, apiserver.directory)
-
-
-@pytest.fixture(scope="session")
-def helm(programs: Binaries, apiserver: ControlPlane) -> Run:
-    return runner(programs.helm, apiserver, apiserver.directory)
-
-
-@pytest.fixture
-async def k8sgpt_operator(api: Api) -> None:
-    """As after the install of the K8sGPT operator: its namespace and CRDs."""
-    await api.apply(
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "k8sgpt-operator-system"}}
-    )
-    for name in ("results", "k8sgpts"):
-        await api.apply(crd(name))
-        await served(api, name)
-
-
-async def served(api: Api, plural: str) -> None:
-    async def established() -> dict[str, Any] | None:
-        found = await api.get("CustomResourceDefinition", "", f"{plural}.core.k8sgpt.ai")
-        conditions = found.get("status", {}).get("conditions") or []
-        ready = any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
-        return found if ready else None
-
-    await api.until(established)
 
 
 @pytest.fixture

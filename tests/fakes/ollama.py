@@ -128,6 +128,8 @@ class FakeOllama:
     chats: list[dict[str, Any]] = field(default_factory=list)
     loads: list[dict[str, Any]] = field(default_factory=list)
     hangups: int = 0
+    trained: int = 131_072
+    """The context length the model was trained for."""
     window: int | None = None
     """What is really allocated, when it is not the num_ctx that was asked."""
     knows_truncate: bool = True
@@ -151,6 +153,7 @@ class FakeOllama:
         app.router.add_get("/api/version", self._version)
         app.router.add_get("/api/tags", self._tags)
         app.router.add_get("/api/ps", self._ps)
+        app.router.add_post("/api/show", self._show)
         app.router.add_post("/api/chat", self._chat)
         return app
 
@@ -172,10 +175,17 @@ class FakeOllama:
         models = [{"name": m, "model": m, "digest": f"{abs(hash(m)):x}"} for m in self.models]
         return web.json_response({"models": models})
 
+    async def _show(self, request: web.Request) -> web.Response:
+        model = (await request.json())["model"]
+        info = {"general.architecture": "llama", "llama.context_length": self.trained}
+        if model not in self.models:
+            return _error(404, f"model '{model}' not found")
+        return web.json_response({"model_info": info, "capabilities": ["completion"]})
+
     async def _ps(self, _: web.Request) -> web.Response:
         loaded = [
             {"name": body["model"], "context_length": self._allocated(body)}
-            for body in self.loads[-1:]
+            for body in (*self.loads, *self.chats)[-1:]
         ]
         return web.json_response({"models": loaded})
 

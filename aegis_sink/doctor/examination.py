@@ -1,0 +1,266 @@
+"""The whole examination, in the order in which a problem would show."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from aegis_sink.client import address
+from aegis_sink.cluster.connection import Connection, configured_by
+from aegis_sink.cluster.discovery import Discovery
+from aegis_sink.cluster.document import Document
+from aegis_sink.cluster.errors import ClusterError, ObjectGone
+from aegis_sink.cluster.reader import Budget, Reader
+from aegis_sink.doctor.check import Check, Health, failed, ok, skipped, warning
+from aegis_sink.doctor.cluster import (
+    check_api_server,
+    check_crds,
+    check_rights,
+    check_server_clock,
+)
+from aegis_sink.doctor.database import check_database
+from aegis_sink.doctor.k8sgpt import (
+    ServiceAddress,
+    check_service,
+    check_settings,
+    check_sink,
+    service_of,
+)
+from aegis_sink.doctor.model import check_model
+from aegis_sink.doctor.operator import check_operator, operators
+from aegis_sink.doctor.slack import check_slack
+from aegis_sink.model import ObjectRef
+from aegis_sink.service import model_options
+from aegis_sink.settings import (
+    Settings,
+    SettingsError,
+    is_loopback,
+    refuse_open_door,
+    unknown_variables,
+)
+
+BUDGET = Budget(calls=200, bytes=16 * 1024 * 1024, seconds=60)
+REACH_SECONDS = 5.0
+APPLY = "kubectl apply -f k8sgpt/k8sgpt-cr.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What to look at, and with what. `namespace`: where rights are asked for, "" for all."""
+
+    settings: Settings
+    environ: Mapping[str, str]
+    namespace: str = ""
+    post: bool = False
+    connect: Callable[[], Connection] = Connection
+
+    async def everything(self) -> AsyncIterator[Check]:
+        """All checks, each as soon as it is known."""
+        for check in self._settings():
+            yield check
+        async for check in self._service():
+            yield check
+        for check in check_database(self.settings.database_url.get_secret_value()):
+            yield check
+        async for check in self._cluster():
+            yield check
+        async for check in check_model(model_options(self.settings)):
+            yield check
+        async for check in self.slack():
+            yield check
+        async for check in self._public_url():
+            yield check
+
+    async def slack(self) -> AsyncIterator[Check]:
+        """Slack alone."""
+        async for check in check_slack(self.settings, post=self.post):
+            yield check
+
+    def _settings(self) -> list[Check]:
+        unknown = unknown_variables(self.environ)
+        checks = []
+        if unknown:
+            checks.append(
+                warning("settings", f"no setting: {', '.join(unknown)}", "aegis-sink settings")
+            )
+        try:
+            refuse_open_door(self.settings)
+        except SettingsError as error:
+            token = "AEGIS_WEBHOOK_TOKEN=$(openssl rand -hex 24)"  # noqa: S105
+            checks.append(failed("settings", str(error).partition("\n")[0], token))
+        return checks or [ok("settings", "can be used")]
+
+    async def _service(self) -> AsyncIterator[Check]:
+        name = "service"
+        url = address(self.settings)
+        status, text = await _get(f"{url}/readyz")
+        if status == 200 and '"ready"' in text:
+            yield ok(name, f"answers at {url}")
+        elif status == 503 and '"ready"' in text:
+            yield failed(
+                name, f"answers at {url} and is not ready: {text[:200]}", f"curl {url}/readyz"
+            )
+        elif status:
+            yield failed(
+                name,
+                f"something else answers at {url} ({status})",
+                f"AEGIS_PORT=…   # or stop what listens on {self.settings.port}",
+            )
+        else:
+            yield skipped(name, f"none runs at {url}", "aegis-sink serve")
+
+    async def _cluster(self) -> AsyncIterator[Check]:
+        if self.settings.kubernetes == "off":
+            yield skipped("kubernetes", "AEGIS_KUBERNETES=off: no evidence is read")
+            return
+        if self.connect is Connection and not configured_by():
+            yield skipped(
+                "kubernetes",
+                "no cluster is configured: no evidence is read",
+                "export KUBECONFIG=~/.kube/config   # or run it in the cluster",
+            )
+            return
+        connection = self.connect()
+        try:
+            reached = await check_api_server(connection)
+            yield reached
+            if reached.health is not Health.OK:
+                return
+            yield check_server_clock(connection)
+            results = self.settings.results_namespace or ""
+            async for check in check_rights(connection, self.namespace, results):
+                yield check
+            async for check in check_crds(connection):
+                yield check
+            reader = Reader(connection, Discovery(connection, clock=lambda: 0.0), BUDGET)
+            async for check in self._k8sgpt(reader, results):
+                yield check
+        finally:
+            await connection.close()
+
+    async def _k8sgpt(self, reader: Reader, namespace: str) -> AsyncIterator[Check]:
+        try:
+            objects = await reader.list("K8sGPT", namespace)
+        except ObjectGone:
+            return  # the CRD is not there, which was said
+        except ClusterError as error:
+            yield skipped("k8sgpt", str(error))
+            return
+        if not objects:
+            where = f" in namespace {namespace}" if namespace else ""
+            yield failed("k8sgpt", f"there is no K8sGPT object{where}: nothing is analysed", APPLY)
+            return
+        secret = self.settings.webhook_token
+        token = secret.get_secret_value() if secret else ""
+        for one in objects:
+            sink = check_sink(one, token=token)
+            yield sink
+            if sink.health in (Health.OK, Health.WARNING):
+                yield await _target(one, reader, self.settings)
+            for check in check_settings(one):
+                yield check
+        for place in dict.fromkeys(one.namespace for one in objects):
+            async for check in _operators(reader, place):
+                yield check
+
+    async def _public_url(self) -> AsyncIterator[Check]:
+        name = "public URL"
+        url = self.settings.public_url
+        if not url:
+            yield skipped(
+                name,
+                "not set: messages carry no links",
+                "AEGIS_PUBLIC_URL=https://aegis.example.com   # where people reach the service",
+            )
+            return
+        host = urlsplit(url).hostname or ""
+        if is_loopback(host):
+            yield warning(
+                name,
+                f"{url} is this machine only: nobody else can open the links in Slack",
+                "AEGIS_PUBLIC_URL=https://aegis.example.com",
+            )
+            return
+        status, text = await _get(f"{url.rstrip('/')}/healthz")
+        if status == 200 and text == "ok":
+            yield ok(name, f"{url} leads to AEGIS Sink")
+        elif status:
+            yield warning(
+                name,
+                f"{url}/healthz answers {status}, not as AEGIS Sink would",
+                "check the Ingress (ingress.paths), or AEGIS_PUBLIC_URL",
+            )
+        else:
+            yield warning(
+                name,
+                f"{url} cannot be reached from here ({text})",
+                f"curl -sS {url.rstrip('/')}/healthz   # from where people sit",
+            )
+
+
+async def _target(cr: Document, reader: Reader, settings: Settings) -> Check:
+    """What stands behind the sink's URL."""
+    where = f"{cr.namespace}/{cr.name}"
+    name = f"sink target {where}"
+    url = cr.text("spec", "sink", "webhook")
+    found = service_of(url, cr.namespace)
+    if found is None:
+        host = urlsplit(url).hostname
+        if settings.public_url and host == urlsplit(settings.public_url).hostname:
+            return ok(name, f"{host}, as in AEGIS_PUBLIC_URL")
+        return skipped(
+            name,
+            f"{host} is no Service of this cluster: whether it leads here cannot be seen from here",
+            f"curl -sS http://{host}/healthz",
+        )
+    try:
+        service = await _service_behind(found, reader)
+        slices = await reader.list(
+            "EndpointSlice", found.namespace, labels=f"kubernetes.io/service-name={found.name}"
+        )
+    except ClusterError as error:
+        return skipped(name, str(error))
+    ready = sum(
+        len(endpoint.items("addresses"))
+        for one in slices
+        for endpoint in one.items("endpoints")
+        if endpoint.flag("conditions", "ready") is not False
+    )
+    return check_service(found, service, ready, where)
+
+
+async def _service_behind(found: ServiceAddress, reader: Reader) -> Document:
+    try:
+        return await reader.get(ObjectRef("Service", found.name, found.namespace))
+    except ObjectGone:
+        return Document()
+
+
+async def _operators(reader: Reader, namespace: str) -> AsyncIterator[Check]:
+    try:
+        deployments = await reader.list("Deployment", namespace)
+    except ClusterError as error:
+        yield skipped(f"operator {namespace}", str(error))
+        return
+    found = list(operators(deployments))
+    if not found:
+        yield skipped(
+            f"operator {namespace}",
+            "no Deployment with the operator's image in this namespace, so its version is not known",
+        )
+    for deployment, version in found:
+        for check in check_operator(deployment, version):
+            yield check
+
+
+async def _get(url: str) -> tuple[int, str]:
+    """(status, body); (0, why) when nothing answers."""
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=REACH_SECONDS)) as session,
+            session.get(url, allow_redirects=False) as response,
+        ):
+            return response.status, (await response.content.read(65_536)).decode("utf-8", "replace")
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        return 0, str(error) or type(error).__name__

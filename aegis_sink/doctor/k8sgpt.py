@@ -1,0 +1,247 @@
+"""What K8sGPT objects say: their sink, their AI, and what they will do that nobody expects.
+
+Pure: documents in, checks out. The traps are those of docs/k8sgpt-traps.md.
+"""
+
+import hmac
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from aegis_sink.cluster.document import Document
+from aegis_sink.doctor.check import Check, failed, ok, warning
+from aegis_sink.settings import mask_url
+
+OURS = "http://aegis-sink.aegis.svc:8080/webhook"
+DOOR = "/webhook"
+SELF = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104 — compared, not bound
+LOCAL_BACKENDS = frozenset({"localai"})
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceAddress:
+    """A Service as a URL names it."""
+
+    name: str
+    namespace: str
+    port: int
+
+
+def service_of(url: str, namespace: str) -> ServiceAddress | None:
+    """`http://aegis-sink.aegis.svc:8080/…` → its Service; None for a host that is none.
+
+    A bare name is a Service of `namespace`, where the operator's K8sGPT object is.
+    """
+    parts = urlsplit(url)
+    labels = (parts.hostname or "").removesuffix(".").removesuffix(".cluster.local").split(".")
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    match labels:
+        case [name] if name and name not in SELF:
+            return ServiceAddress(name, namespace, port)
+        case [name, place] | [name, place, "svc"] if not name.isdigit():
+            return ServiceAddress(name, place, port)
+        case _:
+            return None
+
+
+def check_sink(cr: Document, *, token: str) -> Check:
+    """Does what this object finds come here? `token` is AEGIS_WEBHOOK_TOKEN, "" for none."""
+    name = f"sink {cr.namespace}/{cr.name}"
+    sink = cr.at("spec", "sink")
+    url = sink.text("webhook")
+    secret = sink.text("secret", "name")
+    if not sink.text("type") or not (url or secret):
+        return failed(name, "no sink is set: K8sGPT posts nothing", _patch(cr, sink=_both()))
+    if secret and not url:
+        return failed(
+            name,
+            f"only `secret` is set ({secret}): K8sGPT knows by `webhook` what it has posted, so "
+            "every finding is posted again at every analysis",
+            _patch(cr, sink={"webhook": OURS}),
+        )
+    if trouble := _url_trouble(cr, url, secret=secret, token=token):
+        return trouble
+    kept = f"the URL in Secret {secret} (not read), noted as {mask_url(url)}"
+    return ok(name, f"posts to {kept if secret else _without_token(url, token)}")
+
+
+def _url_trouble(cr: Document, url: str, *, secret: str, token: str) -> Check | None:
+    name = f"sink {cr.namespace}/{cr.name}"
+    parts = _split(url)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        return failed(name, "`webhook` is no web address", _patch(cr, sink=_both()))
+    host = parts.hostname
+    shown = _without_token(url, token)
+    if host == "slack.com" or host.endswith(".slack.com"):
+        return failed(name, f"posts straight to Slack ({host}), not here", _patch(cr, sink=_both()))
+    if host in SELF:
+        return failed(
+            name,
+            f"posts to {host}: that is the operator's own pod",
+            _patch(cr, sink={"webhook": OURS}),
+        )
+    if parts.path != DOOR and not parts.path.startswith(f"{DOOR}/"):
+        return failed(
+            name,
+            f"posts to {shown}: the door is {DOOR}, other paths answer 404",
+            _patch(cr, sink={"webhook": f"{parts.scheme}://{parts.netloc}{DOOR}"}),
+        )
+    if parts.scheme == "https" and host.removesuffix(".cluster.local").endswith(".svc"):
+        return failed(
+            name,
+            f"posts to {shown}: AEGIS Sink speaks plain HTTP inside the cluster",
+            _patch(cr, sink={"webhook": url.replace("https:", "http:", 1)}),
+        )
+    carried = unquote(parts.password or "") or parts.path.removeprefix(DOOR).strip("/")
+    if secret and carried:
+        return warning(
+            name,
+            "`webhook` carries a token, and everybody who may read Results sees it",
+            _patch(cr, sink={"webhook": OURS}) + "   # the token stays in the Secret",
+        )
+    if secret or not token:
+        return None
+    if not carried:
+        return failed(
+            name,
+            f"posts to {shown} without the token: each post is answered 401",
+            _secret(cr),
+        )
+    if not hmac.compare_digest(carried.encode(), token.encode()):
+        return failed(
+            name,
+            "posts with another token than AEGIS_WEBHOOK_TOKEN: each post is answered 401",
+            _secret(cr),
+        )
+    return warning(
+        name,
+        "the token stands in `webhook`, and K8sGPT writes that into every Result",
+        _secret(cr),
+    )
+
+
+def check_settings(cr: Document) -> Iterator[Check]:
+    """What else in the object surprises people."""
+    where = f"{cr.namespace}/{cr.name}"
+    spec = cr.at("spec")
+    ai = spec.at("ai")
+    name = f"ai {where}"
+    if not ai:
+        yield failed(
+            name,
+            "`ai` is left out: the operator stops with a nil pointer",
+            _patch(cr, ai={"enabled": False, "backend": "localai"}),
+        )
+    elif ai.flag("enabled") is not True:
+        if spec.text("sink", "type") in ("slack", "cloudevents"):
+            yield failed(
+                name,
+                f"AI is off and the sink's type is {spec.text('sink', 'type')}: posts come with "
+                "an empty text",
+                _patch(cr, sink={"type": "mattermost"}),
+            )
+        else:
+            yield ok(name, "off: AEGIS Sink makes the diagnosis")
+    elif ai.flag("anonymized") is not False and ai.text("backend") in LOCAL_BACKENDS:
+        yield warning(
+            name,
+            "on with anonymized: true (the default) and a local model: names are masked anew in "
+            "each run, so K8sGPT's cache never answers and the model is asked every time",
+            _patch(cr, ai={"anonymized": False}),
+        )
+    else:
+        yield ok(name, f"on ({ai.text('backend')}, {ai.text('model') or 'its default model'})")
+    if spec.has("extraOptions") and not spec.has("extraOptions", "backstage"):
+        yield failed(
+            f"extraOptions {where}",
+            "set without `backstage`: the operator stops with a nil pointer",
+            f"kubectl -n {cr.namespace} patch k8sgpt {cr.name} --type json "
+            """-p '[{"op":"remove","path":"/spec/extraOptions"}]'""",
+        )
+    if "ConfigMap" in spec.texts("filters"):
+        rest = [kind for kind in spec.texts("filters") if kind != "ConfigMap"]
+        yield warning(
+            f"filters {where}",
+            "ConfigMap is among them: it reports nearly every cluster",
+            _patch(cr, filters=rest),
+        )
+    if not spec.text("version"):
+        yield warning(
+            f"version {where}",
+            "no version is set: `latest` is run, which may not fit the operator",
+            _patch(cr, version="v0.4.32"),
+        )
+
+
+def check_service(
+    address: ServiceAddress, service: Document, ready: int | None, where: str
+) -> Check:
+    """The Service a sink names: there, the right port, somebody behind it, and is it us?
+
+    `ready` is the number of ready addresses, None when they may not be read.
+    """
+    name = f"sink target {where}"
+    path = f"{address.namespace}/{address.name}"
+    if not service:
+        return failed(
+            name, f"there is no Service {path}", f"kubectl -n {address.namespace} get services"
+        )
+    ports = [port.number("port") for port in service.items("spec", "ports")]
+    if address.port not in ports:
+        said = ", ".join(map(str, ports)) or "none"
+        return failed(
+            name,
+            f"the sink posts to port {address.port}; the ports of Service {path} are {said}",
+            f"kubectl -n {address.namespace} get service {address.name}   # and set its port in "
+            "the sink's URL",
+        )
+    if ready == 0:
+        return failed(
+            name,
+            f"Service {path} has no ready pod behind it",
+            f"kubectl -n {address.namespace} get pods,endpointslices",
+        )
+    if service.labels.get("app.kubernetes.io/name") != "aegis-sink":
+        return warning(
+            name,
+            f"Service {path} is there, but its label app.kubernetes.io/name is not aegis-sink",
+            f"kubectl -n {address.namespace} describe service {address.name}",
+        )
+    behind = "" if ready is None else f", {ready} ready behind it"
+    return ok(name, f"Service {path}, port {address.port}{behind}")
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts
+
+
+def _both() -> Mapping[str, object]:
+    return {
+        "type": "mattermost",
+        "webhook": OURS,
+        "secret": {"name": "aegis-sink-url", "key": "url"},
+    }
+
+
+def _patch(cr: Document, **spec: object) -> str:
+    patch = json.dumps({"spec": spec}, separators=(",", ":"))
+    return f"kubectl -n {cr.namespace} patch k8sgpt {cr.name} --type merge -p '{patch}'"
+
+
+def _secret(cr: Document) -> str:
+    return (
+        f"kubectl -n {cr.namespace} create secret generic aegis-sink-url "
+        f'--from-literal=url="http://aegis:$TOKEN@{OURS.removeprefix("http://")}" && '
+        f"{_patch(cr, sink={'webhook': OURS, 'secret': {'name': 'aegis-sink-url', 'key': 'url'}})}"
+    )
+
+
+def _without_token(url: str, token: str) -> str:
+    shown = mask_url(url)
+    return shown.replace(token, "***") if token else shown

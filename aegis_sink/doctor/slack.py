@@ -1,0 +1,76 @@
+"""Slack: the token, its scopes, the channel; and, when asked, a message that is deleted again."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+from aegis_sink.doctor.check import Check, failed, ok, skipped, warning
+from aegis_sink.doctor.clock import check_clock
+from aegis_sink.notify.account import account
+from aegis_sink.notify.errors import NotifyError
+from aegis_sink.notify.slack import SlackBot
+from aegis_sink.settings import Settings
+
+MANIFEST = "k8sgpt/slack-app-manifest.yaml has all scopes; install the app again after a change"
+
+
+async def check_slack(settings: Settings, *, post: bool) -> AsyncIterator[Check]:
+    """With a bot token all of it is asked for real; an incoming webhook cannot be asked."""
+    if settings.slack_bot_token is None or settings.slack_channel is None:
+        if settings.slack_webhook_url is not None:
+            yield skipped(
+                "slack",
+                "an incoming webhook cannot be tried without posting; it can neither edit "
+                "messages nor find them again",
+                "AEGIS_SLACK_BOT_TOKEN and AEGIS_SLACK_CHANNEL   # the better way, docs/slack.md",
+            )
+        else:
+            yield skipped(
+                "slack",
+                "not set: messages go to the terminal",
+                "AEGIS_SLACK_BOT_TOKEN and AEGIS_SLACK_CHANNEL   # docs/slack.md",
+            )
+        return
+    token = settings.slack_bot_token.get_secret_value()
+    try:
+        who = await account(token, api_url=settings.slack_api_url)
+    except NotifyError as error:
+        yield failed("slack token", str(error), "AEGIS_SLACK_BOT_TOKEN=xoxb-…   # docs/slack.md")
+        return
+    yield ok("slack token", f"{who.user} in {who.team}")
+    if who.now is not None:
+        yield check_clock("Slack", who.now - datetime.now(UTC))
+    yield _scopes(who.scopes, settings.slack_channel)
+    bot = SlackBot(token, settings.slack_channel, api_url=settings.slack_api_url)
+    try:
+        yield ok("slack channel", await bot.status())
+        if post:
+            await bot.send_test_message()
+            yield ok("slack post", "a test message was posted and deleted again")
+    except NotifyError as error:
+        fix = f"/invite @{who.user}   # in the channel; {MANIFEST}"
+        yield failed("slack channel", str(error), fix)
+    finally:
+        await bot.close()
+
+
+def _scopes(granted: frozenset[str], channel: str) -> Check:
+    name = "slack scopes"
+    if not granted:
+        return skipped(name, "Slack did not tell them")
+    if "chat:write" not in granted:
+        return failed(name, "chat:write is missing: nothing can be posted", f"# {MANIFEST}")
+    if not granted & {"channels:history", "groups:history"}:
+        return warning(
+            name,
+            "neither channels:history nor groups:history: after a crash a message could be "
+            "posted twice",
+            f"# {MANIFEST}",
+        )
+    by_name = channel.startswith("#") or not channel.isupper()
+    if by_name and not granted & {"channels:read", "groups:read"}:
+        return warning(
+            name,
+            "the channel is given by name, and channels:read is missing: its history is not found",
+            "AEGIS_SLACK_CHANNEL=C0123456789   # the channel's id",
+        )
+    return ok(name, ", ".join(sorted(granted)))

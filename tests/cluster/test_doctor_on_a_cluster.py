@@ -1,0 +1,186 @@
+"""Doctor on a real API server: rights, CRDs, K8sGPT objects, with a service account's token."""
+
+import asyncio
+import secrets
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from aegis_sink.doctor.check import Check, Health
+from aegis_sink.doctor.examination import Examination
+from aegis_sink.settings import Settings
+from tests.cluster.api import Api
+from tests.cluster.conftest import Run
+from tests.cluster.control_plane import ControlPlane
+
+ROOT = Path(__file__).parents[2]
+RBAC = "rbac.authorization.k8s.io"
+TOKEN = "a-webhook-token"
+
+
+def shipped_rules() -> list[dict[str, list[str]]]:
+    parts = yaml.safe_load((ROOT / "helm/aegis-sink/files/rbac.yaml").read_text())
+    return [rule for part in parts.values() for rule in part]
+
+
+def account(name: str, namespace: str, rules: list[dict[str, list[str]]]) -> list[dict[str, Any]]:
+    """A service account with a ClusterRole of its own."""
+    subject = {"kind": "ServiceAccount", "name": name, "namespace": namespace}
+    role = {"apiGroup": RBAC, "kind": "ClusterRole", "name": name}
+    return [
+        {"apiVersion": "v1", "kind": "ServiceAccount",
+         "metadata": {"name": name, "namespace": namespace}},
+        {"apiVersion": f"{RBAC}/v1", "kind": "ClusterRole", "metadata": {"name": name},
+         "rules": rules},
+        {"apiVersion": f"{RBAC}/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name},
+         "roleRef": role, "subjects": [subject]},
+    ]  # fmt: skip
+
+
+@pytest.fixture
+async def sink_account(
+    api: Api, apiserver: ControlPlane, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """Everything that ships but the rule for logs; the environment points at it."""
+    name = f"sink-{secrets.token_hex(4)}"
+    rules = [rule for rule in shipped_rules() if rule["resources"] != ["pods/log"]]
+    await api.apply(*account(name, namespace, rules))
+    token = await api.token(namespace, name)
+    monkeypatch.setenv("KUBECONFIG", str(apiserver.write_kubeconfig(name, token)))
+    return name
+
+
+async def examine(tmp_path: Path, namespace: str = "", **settings: str) -> list[Check]:
+    values = {
+        "database_url": f"sqlite:///{tmp_path}/sink.db",
+        "llm_api": "off",
+        "port": "1",
+        "webhook_token": TOKEN,
+        **settings,
+    }
+    examination = Examination(Settings.model_validate(values), {}, namespace=namespace)
+    return [check async for check in examination.everything()]
+
+
+def named(checks: list[Check], beginning: str) -> list[Check]:
+    return [check for check in checks if check.name.startswith(beginning)]
+
+
+@pytest.mark.usefixtures("k8sgpt_operator")
+async def test_the_one_right_that_lacks_is_named_and_its_fix_gives_it(
+    sink_account: str, namespace: str, tmp_path: Path, kubectl: Run
+) -> None:
+    checks = await examine(tmp_path)
+    (reached,) = named(checks, "kubernetes")
+    assert reached.found.startswith("reachable, v")
+    (clock,) = named(checks, "clock")
+    assert clock.health is Health.OK
+    (lack,) = named(checks, "right ")
+    user = f"system:serviceaccount:{namespace}:{sink_account}"
+    assert lack.found == f"{user} may not get pods/log anywhere"
+
+    for command in lack.fix.split(" && "):
+        program, *arguments = command.split()
+        assert program == "kubectl"
+        await asyncio.to_thread(kubectl, *arguments)
+    async with asyncio.timeout(30):
+        # RBAC is cached for a moment, and nothing tells.
+        while named(await examine(tmp_path), "right "):  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
+    role = lack.fix.split()[3]
+    await asyncio.to_thread(kubectl, "delete", "clusterrole,clusterrolebinding", role)
+
+
+@pytest.mark.usefixtures("k8sgpt_operator", "sink_account")
+async def test_rights_are_asked_for_one_namespace_where_only_that_is_wanted(
+    namespace: str, tmp_path: Path
+) -> None:
+    (lack,) = named(await examine(tmp_path, namespace), "right ")
+    assert lack.found.endswith(f"may not get pods/log in namespace {namespace}")
+    assert "kubectl create role aegis-sink-get-pods-log" in lack.fix
+    assert f"-n {namespace}" in lack.fix
+
+
+@pytest.mark.usefixtures("k8sgpt_operator", "sink_account")
+async def test_each_k8sgpt_object_is_followed_to_the_service_it_posts_to(
+    api: Api, namespace: str, tmp_path: Path
+) -> None:
+    cr = yaml.safe_load((ROOT / "k8sgpt/k8sgpt-cr.yaml").read_text())
+    url = f"http://aegis-sink.{namespace}.svc:8080/webhook"
+    cr["metadata"] = {"name": "sample", "namespace": namespace}
+    cr["spec"]["sink"]["webhook"] = url
+    await api.apply(cr)
+    here = {"results_namespace": namespace}
+
+    (target,) = named(await examine(tmp_path, **here), "sink target")
+    assert target.found == f"there is no Service {namespace}/aegis-sink"
+
+    labels = {"app.kubernetes.io/name": "aegis-sink"}
+    service = {"apiVersion": "v1", "kind": "Service",
+               "metadata": {"name": "aegis-sink", "namespace": namespace, "labels": labels},
+               "spec": {"selector": labels, "ports": [{"port": 8080}]}}  # fmt: skip
+    await api.apply(service)
+    (target,) = named(await examine(tmp_path, **here), "sink target")
+    assert target.found == f"Service {namespace}/aegis-sink has no ready pod behind it"
+
+    slices = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+              "metadata": {"name": "by-hand", "namespace": namespace,
+                           "labels": {"kubernetes.io/service-name": "aegis-sink"}},
+              "addressType": "IPv4", "ports": [{"port": 8080}],
+              "endpoints": [{"addresses": ["10.1.0.7"], "conditions": {"ready": True}}]}  # fmt: skip
+    await api.apply(slices)
+    checks = await examine(tmp_path, **here)
+    (target,) = named(checks, "sink target")
+    assert target.health is Health.OK, target
+    assert [c for c in named(checks, "sink ") if c.health is not Health.OK] == []
+    assert [c.name for c in named(checks, "ai ")] == [f"ai {namespace}/sample"]
+
+    del cr["spec"]["sink"]["webhook"]
+    await api.delete("K8sGPT", namespace, "sample")
+    await api.apply(cr)
+    (sink,) = named(await examine(tmp_path, **here), "sink ")
+    assert "posted again at every analysis" in sink.found
+    await api.delete("K8sGPT", namespace, "sample")
+
+
+async def operator(api: Api, namespace: str, version: str) -> None:
+    labels = {"app": "operator"}
+    image = f"ghcr.io/k8sgpt-ai/k8sgpt-operator:v{version}"
+    pod = {
+        "metadata": {"labels": labels},
+        "spec": {"containers": [{"name": "manager", "image": image}]},
+    }
+    await api.apply(
+        {"apiVersion": "apps/v1", "kind": "Deployment",
+         "metadata": {"name": "operator-controller-manager", "namespace": namespace},
+         "spec": {"replicas": 0, "selector": {"matchLabels": labels}, "template": pod}}
+    )  # fmt: skip
+
+
+@pytest.mark.usefixtures("k8sgpt_operator", "sink_account")
+async def test_the_operators_version_is_read_from_its_deployment(
+    api: Api, namespace: str, tmp_path: Path
+) -> None:
+    cr = yaml.safe_load((ROOT / "k8sgpt/k8sgpt-cr.yaml").read_text())
+    cr["metadata"] = {"name": "sample", "namespace": namespace}
+    await api.apply(cr)
+    await operator(api, namespace, "0.2.10")
+    (found,) = [
+        check
+        for check in named(await examine(tmp_path, results_namespace=namespace), "operator ")
+        if check.health is Health.FAILED
+    ]
+    assert found.found == "0.2.10: it analyses once and then idles"
+    await api.delete("K8sGPT", namespace, "sample")
+
+
+@pytest.mark.usefixtures("k8sgpt_operator", "sink_account")
+async def test_a_cluster_without_a_k8sgpt_object_is_told_what_to_apply(
+    namespace: str, tmp_path: Path
+) -> None:
+    checks = await examine(tmp_path, results_namespace=namespace)
+    assert [c.health for c in named(checks, "crd ")] == [Health.OK, Health.OK]
+    (none,) = named(checks, "k8sgpt")
+    assert none.fix == "kubectl apply -f k8sgpt/k8sgpt-cr.yaml"

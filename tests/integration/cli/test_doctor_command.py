@@ -1,0 +1,80 @@
+"""`aegis-sink doctor` as a person and a program meet it."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.integration.cli.conftest import Run, Running, environment_for
+
+NAMES = ["settings", "service", "database", "disk space", "disk speed", "kubernetes", "model"]
+
+
+def test_a_sound_machine_ends_with_0(run: Run) -> None:
+    ended = run("doctor")
+    assert ended.code == 0, ended.out
+    assert "✓ database:" in ended.out
+    assert "– service: none runs at" in ended.out
+    assert "    fix: aegis-sink serve" in ended.out
+    assert ended.out.splitlines()[-1].endswith("skipped")
+
+
+def test_a_program_gets_each_check_with_name_health_finding_and_fix(run: Run) -> None:
+    told = run("doctor", "--json").json
+    assert told["ok"] is True
+    assert [check["name"] for check in told["checks"]] == [*NAMES, "slack", "public URL"]
+    assert {tuple(check) for check in told["checks"]} == {("name", "health", "found", "fix")}
+
+
+def test_what_failed_ends_with_1(run: Run) -> None:
+    ended = run("doctor", "--json", llm_api="ollama", llm_url="http://127.0.0.1:1")
+    assert ended.code == 1
+    assert ended.json["ok"] is False
+
+
+def test_settings_that_cannot_be_used_are_the_one_finding(run: Run) -> None:
+    ended = run("doctor", "--json", port="a lot")
+    assert ended.code == 1
+    (check,) = ended.json["checks"]
+    assert "AEGIS_PORT" in check["found"]
+
+
+def test_a_misspelt_setting_and_an_open_door_are_told(run: Run, tmp_path: Path) -> None:
+    environment = environment_for(tmp_path, host="0.0.0.0") | {"AEGIS_SLACK_CHANEL": "#ops"}
+    found = [c for c in run("doctor", "--json", environment=environment).json["checks"]
+             if c["name"] == "settings"]  # fmt: skip
+    assert "AEGIS_SLACK_CHANEL" in found[0]["found"]
+    assert found[1]["health"] == "failed"
+    assert "AEGIS_WEBHOOK_TOKEN=" in found[1]["fix"]
+
+
+def test_only_slack_is_looked_at_when_asked(run: Run) -> None:
+    assert [c["name"] for c in run("doctor", "--slack", "--json").json["checks"]] == ["slack"]
+
+
+def test_a_post_without_slack_is_wrong_usage(run: Run) -> None:
+    assert run("doctor", "--post").code == 2
+
+
+def test_a_running_service_is_found(run: Run, running: Running) -> None:
+    port = running.url.rpartition(":")[2]
+    service = run("doctor", "--json", port=port).json["checks"][1]
+    assert service == {"name": "service", "health": "ok", "fix": "",
+                       "found": f"answers at http://127.0.0.1:{port}"}  # fmt: skip
+
+
+@pytest.mark.parametrize("url", ["http://localhost:9", "http://127.0.0.1:9"])
+def test_links_to_this_machine_are_warned_of(run: Run, url: str) -> None:
+    check = run("doctor", "--json", public_url=url).json["checks"][-1]
+    assert check["health"] == "warning"
+
+
+def test_no_secret_of_the_settings_is_printed(run: Run) -> None:
+    secret = "correct-horse-battery"
+    ended = run(
+        "doctor",
+        llm_api="ollama",
+        llm_url=f"http://user:{secret}@127.0.0.1:1",
+        public_url=f"http://user:{secret}@127.0.0.1:1",
+        webhook_token=secret,
+    )
+    assert secret not in ended.out + ended.err

@@ -1,0 +1,122 @@
+"""Doctor's look at the model, against the fakes of both wires."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from aegis_sink.diagnosis.model import LLMOptions
+from aegis_sink.doctor.check import Check, Health
+from aegis_sink.doctor.model import check_model
+from tests.fakes.ollama import Fails, FakeOllama, Says, serve_ollama
+from tests.fakes.openai_server import Completes, serve_openai
+
+YES = '{"answer": "yes"}'
+
+
+@pytest.fixture
+async def ollama() -> AsyncIterator[FakeOllama]:
+    async with serve_ollama() as fake:
+        fake.default = Says(YES)
+        yield fake
+
+
+async def checks(options: LLMOptions) -> dict[str, Check]:
+    return {check.name: check async for check in check_model(options)}
+
+
+def options(fake: FakeOllama) -> LLMOptions:
+    return LLMOptions(url=fake.url, first_byte_timeout=10, idle_timeout=10)
+
+
+async def test_an_ollama_with_the_model_is_fine_and_asked_once(ollama: FakeOllama) -> None:
+    found = await checks(options(ollama))
+    assert {name: check.health for name, check in found.items()} == dict.fromkeys(
+        ["model server", "model", "context length", "model answer", "context window"], Health.OK
+    )
+    (asked,) = ollama.chats
+    assert asked["format"]["required"] == ["answer"]
+
+
+async def test_a_model_that_is_not_there_is_to_be_pulled(ollama: FakeOllama) -> None:
+    found = await checks(replace(options(ollama), model="qwen3"))
+    assert found["model"].health is Health.FAILED
+    assert found["model"].fix == "ollama pull qwen3"
+    assert "llama3.2:latest" in found["model"].found
+    assert ollama.chats == []
+
+
+async def test_the_host_check_of_ollama_is_explained(ollama: FakeOllama) -> None:
+    ollama.allowed_hosts = frozenset({"localhost"})
+    found = await checks(options(ollama))
+    assert "only accepts the Host names localhost" in found["model server"].found
+    assert "OLLAMA_HOST=0.0.0.0" in found["model server"].fix
+
+
+async def test_a_window_smaller_than_the_setting_is_told(ollama: FakeOllama) -> None:
+    ollama.window = 4096
+    check = (await checks(options(ollama)))["context window"]
+    assert check.health is Health.FAILED
+    assert check.fix.startswith("AEGIS_LLM_NUM_CTX=4096")
+
+
+async def test_a_model_trained_for_less_than_the_setting_is_told(ollama: FakeOllama) -> None:
+    ollama.trained = 2048
+    check = (await checks(options(ollama)))["context length"]
+    assert check.health is Health.FAILED
+    assert check.fix == "AEGIS_LLM_NUM_CTX=2048"
+
+
+async def test_an_answer_that_keeps_to_no_shape_is_told(ollama: FakeOllama) -> None:
+    ollama.default = Says("Water is indeed wet, my friend.")
+    check = (await checks(options(ollama)))["model answer"]
+    assert check.health is Health.FAILED
+    assert "does not keep to the schema" in check.found
+
+
+async def test_a_model_that_fails_to_load_is_told(ollama: FakeOllama) -> None:
+    ollama.default = Fails(500, "model requires more system memory (9 GiB) than is available")
+    check = (await checks(options(ollama)))["model answer"]
+    assert "more system memory" in check.found
+    assert check.fix
+
+
+async def test_a_cloud_model_is_refused_and_where_allowed_warned_of(ollama: FakeOllama) -> None:
+    cloud = replace(options(ollama), model="gpt-oss:120b-cloud")
+    refused = (await checks(cloud))["model"]
+    assert refused.health is Health.FAILED
+    ollama.models.add("gpt-oss:120b-cloud")
+    allowed = (await checks(replace(cloud, allow_cloud=True)))["model"]
+    assert allowed.health is Health.WARNING
+    assert "leaves the cluster" in allowed.found
+
+
+async def test_a_server_that_is_away_is_to_be_started() -> None:
+    found = await checks(LLMOptions(url="http://127.0.0.1:1"))
+    assert found["model server"].fix.startswith("OLLAMA_HOST=0.0.0.0 ollama serve")
+    assert list(found) == ["model server"]
+
+
+async def test_a_server_of_the_other_language_is_recognised() -> None:
+    async with serve_openai() as fake:
+        found = await checks(LLMOptions(url=fake.url))
+    assert found["model server"].fix.startswith("AEGIS_LLM_API=openai")
+
+
+async def test_an_openai_server_is_looked_at_likewise() -> None:
+    async with serve_openai() as fake:
+        fake.script += [Completes(YES), Completes("no JSON")]
+        here = LLMOptions(api="openai", url=fake.url, model="small", token="let-me-in")
+        found = await checks(here)
+        assert found["model server"].health is Health.OK
+        assert found["model"].health is Health.OK
+        assert found["model answer"].health is Health.OK
+        assert fake.tokens[-1] == "Bearer let-me-in"
+        other = await checks(replace(here, model="big"))
+        assert other["model"].health is Health.WARNING
+        assert other["model"].fix == "AEGIS_LLM_MODEL=small"
+        assert other["model answer"].health is Health.FAILED
+
+
+async def test_without_a_model_nothing_is_asked() -> None:
+    assert (await checks(LLMOptions(api="off")))["model"].health is Health.SKIPPED
