@@ -136,8 +136,16 @@ def configured_by() -> str:
     if os.environ.get("KUBERNETES_SERVICE_HOST") and _SERVICE_ACCOUNT.is_file():
         return "in-cluster"
     files = os.environ.get("KUBECONFIG") or "~/.kube/config"
-    found = next((p for p in files.split(os.pathsep) if p and Path(p).expanduser().is_file()), "")
+    found = next((p for p in files.split(os.pathsep) if p and _at_home(p).is_file()), "")
     return found and files
+
+
+def _at_home(path: str) -> Path:
+    """With `~` filled in. A container's user often has no home: then there is no such file."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
 
 
 async def load_transport() -> tuple[Credentials, Transport]:

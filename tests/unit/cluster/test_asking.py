@@ -100,6 +100,19 @@ async def test_an_unreachable_server_prevents_no_start_and_is_told_as_such(
     await cluster.close()
 
 
+async def test_a_user_without_a_home_has_no_kubeconfig_and_starts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("HOME", "KUBECONFIG", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
+
+    def nobody(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    assert isinstance(await connect("auto", redact=str), NoCluster)
+
+
 async def test_a_broken_kubeconfig_prevents_no_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
