@@ -173,11 +173,50 @@ def test_uninstall_leaves_only_the_volume_claim(helm: Run, kubectl: Run, namespa
     assert f"{namespace}-aegis-sink" not in kubectl("get", "clusterrole", "-o", "name")
 
 
+def handed_over(pod: dict[str, Any], namespace: str, kubectl: Run) -> dict[str, str]:
+    """The environment that a kubelet would give the container, Secrets read as it reads them."""
+    (container,) = pod["spec"]["containers"]
+    environment = {}
+    for variable in container["env"]:
+        if "value" in variable:
+            environment[variable["name"]] = variable["value"]
+            continue
+        ref = variable["valueFrom"]["secretKeyRef"]
+        read = kubectl("get", "secret", ref["name"], "-n", namespace, "-o", "json")
+        value = json.loads(read)["data"][ref["key"]]
+        environment[variable["name"]] = b64decode(value).decode()
+    return environment
+
+
+def result(name: str, text: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "core.k8sgpt.ai/v1alpha1",
+        "kind": "Result",
+        "metadata": {"name": name.replace("-", "").replace("/", ""), "namespace": "k8sgpt"},
+        "spec": {"kind": "Service", "name": name, "error": [{"text": text}],
+                 "details": "", "backend": "", "parentObject": "", "autoRemediationStatus": {}},
+    }  # fmt: skip
+
+
 @pytest.mark.usefixtures("k8sgpt_operator")
-async def test_the_rights_that_ship_are_enough_for_a_whole_diagnosis(
-    api: Api, apiserver: ControlPlane, kubectl: Run, installed: str, tmp_path: Path
+async def test_the_pod_that_ships_run_as_a_process_has_the_rights_for_a_whole_diagnosis(
+    api: Api, apiserver: ControlPlane, kubectl: Run, helm: Run, namespace: str, tmp_path: Path
 ) -> None:
-    """The program with the service account's own token looks at a Service that selects no pod."""
+    """Command line, environment and probes as the API server keeps them, with the service
+    account's own token; only the port, the volume's place and the pace are this machine's."""
+    kubectl("create", "secret", "generic", "aegis-sink", "-n", namespace,
+            "--from-literal=webhook-token=right", "--from-literal=api-token=reader")  # fmt: skip
+    values = [
+        "--set=settings.llm_api=off",
+        "--set=secrets.api_token.name=aegis-sink",
+        "--set=secrets.api_token.key=api-token",
+    ]
+    helm("install", "aegis-sink", str(CHART), "-n", namespace, *values)
+    stored = kubectl("get", "statefulset", "aegis-sink", "-n", namespace, "-o", "json")
+    pod = json.loads(stored)["spec"]["template"]
+    (container,) = pod["spec"]["containers"]
+    assert pod["spec"]["serviceAccountName"] == "aegis-sink"
+
     place = f"try-{secrets.token_hex(4)}"
     await api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": place}})
     broken = (ROOT / "k8sgpt/incidents/service-selector.yaml").read_text()
@@ -189,36 +228,59 @@ async def test_the_rights_that_ship_are_enough_for_a_whole_diagnosis(
         return found[0] if found else None
 
     await api.until(pods)
-    token = kubectl("create", "token", "aegis-sink", "-n", installed).strip()
+    token = kubectl("create", "token", pod["spec"]["serviceAccountName"], "-n", namespace).strip()
     port = free_port()
+    given = handed_over(pod, namespace, kubectl)
+    assert given["AEGIS_WEBHOOK_TOKEN"] == "right"
     environment = {
+        **given,
         "KUBECONFIG": str(apiserver.write_kubeconfig(f"sa-{place}", token)),
+        "AEGIS_HOST": "127.0.0.1",
         "AEGIS_PORT": str(port),
-        "AEGIS_DATABASE_URL": f"sqlite:///{tmp_path}/sink.db",
-        "AEGIS_LLM_API": "off",
+        "AEGIS_DATABASE_URL": given["AEGIS_DATABASE_URL"].replace("//data", f"/{tmp_path}"),
         "AEGIS_GROUP_WAIT": "0s",
     }
-    text = "Service has no endpoints, expected label tier=web"
-    finding = {
-        "apiVersion": "core.k8sgpt.ai/v1alpha1",
-        "kind": "Result",
-        "metadata": {"name": f"{place}catalog".replace("-", ""), "namespace": "k8sgpt"},
-        "spec": {"kind": "Service", "name": f"{place}/catalog", "error": [{"text": text}],
-                 "details": "", "backend": "", "parentObject": "", "autoRemediationStatus": {}},
-    }  # fmt: skip
+    finding = result(f"{place}/catalog", "Service has no endpoints, expected label tier=web")
+    reader = {"authorization": "Bearer reader"}
     async with (
-        process([str(BIN / "aegis-sink"), "serve"], environment, tmp_path) as running,
+        process([str(BIN / "aegis-sink"), *container["args"]], environment, tmp_path) as running,
         aiohttp.ClientSession() as web,
     ):
         base = f"http://127.0.0.1:{port}"
-        await until_ready(running, f"{base}/readyz")
-        body = json.dumps(finding).encode()
-        kind = {"content-type": "application/json"}
-        async with web.post(f"{base}/v1/findings?wait=30", data=body, headers=kind) as answer:
-            told = await answer.json()
-    (incident,) = told["incidents"]
+        await until_ready(running, base + container["startupProbe"]["httpGet"]["path"])
+        for probe in ("livenessProbe", "readinessProbe"):
+            async with web.get(base + container[probe]["httpGet"]["path"]) as answer:
+                assert answer.status == 200, probe
+        async with web.get(f"{base}/readyz") as answer:
+            assert (await answer.json())["kubernetes"].startswith("reachable")
+        url = f"{base}/v1/findings?wait=30"
+        async with web.post(url, json=finding, headers=reader) as answer:
+            (incident,) = (await answer.json())["incidents"]
+    assert running.returncode == 0
     diagnosis = incident["diagnosis"]
     assert diagnosis["cause_id"] == "service-selector-mismatch", diagnosis
     assert "tier=web" in diagnosis["root_cause"]
-    assert "rbac" not in json.dumps(diagnosis["missing"]).lower()
-    assert not [line for line in diagnosis["missing"] if "forbidden" in line.lower()]
+    assert [line for line in diagnosis["missing"] if "not allowed" in line] == []
+    helm("uninstall", "aegis-sink", "-n", namespace)
+
+
+@pytest.mark.usefixtures("k8sgpt_operator")
+async def test_doctor_finds_every_right_that_ships(
+    api: Api, apiserver: ControlPlane, kubectl: Run, installed: str, tmp_path: Path
+) -> None:
+    token = kubectl("create", "token", "aegis-sink", "-n", installed).strip()
+    run = await asyncio.create_subprocess_exec(
+        *(str(BIN / "aegis-sink"), "doctor", "--json"),
+        env={
+            "KUBECONFIG": str(apiserver.write_kubeconfig(f"doctor-{installed}", token)),
+            "AEGIS_DATABASE_URL": f"sqlite:///{tmp_path}/sink.db",
+            "AEGIS_LLM_API": "off",
+            "PATH": "/usr/bin:/bin",
+        },
+        stdout=asyncio.subprocess.PIPE,
+    )
+    told, _ = await asyncio.wait_for(run.communicate(), 60)
+    checks = json.loads(told)["checks"]
+    (rights,) = [check for check in checks if check["name"] == "rights"]
+    assert rights["health"] == "ok", rights
+    assert f"system:serviceaccount:{installed}:aegis-sink" in rights["found"]
