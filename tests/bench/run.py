@@ -4,14 +4,18 @@ import json
 import sys
 from pathlib import Path
 
-from tests.bench import ack_bench, mutation_bench
+from tests.bench import ack_bench, collect_bench, mutation_bench
 
 RESULTS = Path("bench/results.json")
 
 
 def main() -> None:
     """Run every bench."""
-    results = {"acknowledgements": ack_bench.run(), "mutated bodies": mutation_bench.run()}
+    results = {
+        "acknowledgements": ack_bench.run(),
+        "mutated bodies": mutation_bench.run(),
+        "evidence": collect_bench.run(),
+    }
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
     for bench, rows in results.items():

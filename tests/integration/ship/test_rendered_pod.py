@@ -169,6 +169,15 @@ def test_the_image_is_built_from_locked_wheels_only() -> None:
         assert all("--hash=sha256:" in lines[n + 1] for n in pinned)
 
 
+def test_hadolint_has_nothing_to_say() -> None:
+    if not (BIN / "hadolint").exists():
+        pytest.skip("hadolint is not installed: its wheels are for Linux")
+    told = subprocess.run(
+        [BIN / "hadolint", ROOT / "Dockerfile"], capture_output=True, text=True, check=False
+    )
+    assert (told.returncode, told.stdout) == (0, "")
+
+
 def test_the_result_holds_nothing_of_the_build_but_the_program() -> None:
     stages = [n for n, (word, _) in enumerate(instructions()) if word == "FROM"]
     final = instructions()[stages[-1] :]
