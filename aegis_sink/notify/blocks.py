@@ -14,6 +14,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 
 from aegis_sink.notify.message import Link, Message, Part, lasted
 from aegis_sink.notify.plain import left_words, part_lines, plain_lines, slack_text
@@ -42,13 +43,14 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """A button below a message. `value` comes back when it is pressed."""
+    """A button below a message. `value` comes back when it is pressed. `row` groups buttons."""
 
     action_id: str
     text: str
     value: str
     style: str = ""
     confirm: str = ""
+    row: int = 0
 
 
 def render(
@@ -61,8 +63,8 @@ def render(
         tail.append(_rich_text([_section([_text(message.note, italic=True)])]))
     if message.links:
         tail.append(_rich_text([_section(_joined(map(_link, message.links)))]))
-    if buttons:
-        tail.append({"type": "actions", "elements": [_button(button) for button in buttons]})
+    for _, row in groupby(buttons, key=lambda button: button.row):
+        tail.append({"type": "actions", "elements": [_button(button) for button in row]})
     middle = _fitting(message.parts, more=more, taken=[*head, *tail])
     return Rendered(
         blocks=(*head, *middle, *tail),
@@ -141,7 +143,7 @@ def _where_and_when(message: Message, now: datetime) -> list[Json]:
 def _status(message: Message, now: datetime) -> list[Json]:
     if message.status_time is None:
         return [_text(f"{message.status} · ", bold=True)]
-    form = f" {message.status_time.word} {{date_short_pretty}} {{time}}"
+    form = f"{message.status_time.lead}{{date_short_pretty}} {{time}}"
     return [
         _text(message.status, bold=True),
         _date(message.status_time.at, form, now),

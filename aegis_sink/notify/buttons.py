@@ -28,8 +28,8 @@ _TEXTS = {
     ActionKind.END_SILENCE: "End the silence",
     ActionKind.DIAGNOSE_AGAIN: "Diagnose again",
     ActionKind.RESOLVE: "Resolve",
-    ActionKind.RIGHT: "👍 Diagnosis was right",
-    ActionKind.WRONG: "👎 Diagnosis was wrong",
+    ActionKind.RIGHT: "👍 This was right",
+    ActionKind.WRONG: "👎 This was wrong",
 }
 
 
@@ -60,6 +60,7 @@ def _button(kind: ActionKind, incident_id: str) -> Button:
         action_id=kind,
         text=_TEXTS[kind],
         value=incident_id,
+        row=1 if kind in (ActionKind.RIGHT, ActionKind.WRONG) else 0,
         style="primary" if kind is ActionKind.ACKNOWLEDGE else "",
         confirm="Close this incident by hand?" if kind is ActionKind.RESOLVE else "",
     )

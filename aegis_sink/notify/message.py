@@ -74,9 +74,9 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """A time and the word that leads to it: "at", "until"."""
+    """A time and what leads to it: ", " or " until "."""
 
-    word: str
+    lead: str
     at: datetime
 
 
@@ -144,9 +144,7 @@ def status_in_words(message: Message, *, now: datetime) -> str:
     """For plain text: "Silenced by ada until 15:04 UTC"."""
     if message.status_time is None:
         return message.status
-    return (
-        f"{message.status} {message.status_time.word} {time_words(message.status_time.at, now=now)}"
-    )
+    return message.status + message.status_time.lead + time_words(message.status_time.at, now=now)
 
 
 def lasted(message: Message) -> str:
@@ -258,9 +256,9 @@ def _status(incident: Incident, reason: NoticeReason) -> str:
 
 def _status_time(incident: Incident) -> When | None:
     if incident.state is State.ACKNOWLEDGED and incident.acknowledged_at:
-        return When("at", incident.acknowledged_at)
+        return When(", ", incident.acknowledged_at)
     if incident.state is State.SILENCED and incident.silenced_until:
-        return When("until", incident.silenced_until)
+        return When(" until ", incident.silenced_until)
     return None
 
 

@@ -1,4 +1,4 @@
-"""Pictures of the message in its five states, as Slack shows it, for docs/images.
+"""Pictures of the message in its states, as Slack shows it, for docs/images.
 
     python -m tests.acceptance.slack_pictures [DIRECTORY]
 
@@ -16,8 +16,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from aegis_sink.model import FixCheck, Incident, NoticeReason, Severity, State
+from aegis_sink.model import Feedback, FixCheck, Incident, NoticeReason, Severity, State
 from aegis_sink.notify.blocks import render
+from aegis_sink.notify.buttons import buttons_for
 from aegis_sink.notify.message import compose
 from tests.fakes.notify_incidents import NOW, make_diagnosed, make_found
 
@@ -43,9 +44,10 @@ button.primary { background: #007a5a; color: #fff; border-color: #007a5a; }
 
 
 def states() -> dict[str, tuple[Incident, NoticeReason]]:
-    """The five states, by the name of their picture."""
+    """The states, by the name of their picture."""
     found, diagnosed = make_found(), make_diagnosed()
     assert diagnosed.diagnosis is not None
+    right = Feedback(NOW, "ada", "U1", True, diagnosed.diagnosis)
     note = "the model did not answer (connection refused): this is what the playbooks say"
     alone = replace(diagnosed.diagnosis, model="", model_note=note, explanation="", confidence=0.86)
     return {
@@ -56,8 +58,28 @@ def states() -> dict[str, tuple[Incident, NoticeReason]]:
             replace(diagnosed, diagnosis=alone, severity=Severity.DEGRADED),
             NoticeReason.DIAGNOSED,
         ),
+        "slack-acknowledged": (
+            replace(
+                diagnosed, state=State.ACKNOWLEDGED, acknowledged_by="ada", acknowledged_at=NOW
+            ),
+            NoticeReason.DIAGNOSED,
+        ),
+        "slack-silenced": (
+            replace(
+                diagnosed,
+                state=State.SILENCED,
+                silenced_by="ada",
+                silenced_until=NOW + timedelta(hours=1),
+            ),
+            NoticeReason.DIAGNOSED,
+        ),
         "slack-resolved": (
-            replace(diagnosed, state=State.RESOLVED, resolved_at=NOW + timedelta(minutes=9)),
+            replace(
+                diagnosed,
+                state=State.RESOLVED,
+                resolved_at=NOW + timedelta(minutes=9),
+                feedback=(right,),
+            ),
             NoticeReason.RESOLVED,
         ),
     }
@@ -66,7 +88,7 @@ def states() -> dict[str, tuple[Incident, NoticeReason]]:
 def page(incident: Incident, reason: NoticeReason) -> str:
     """One message as an HTML page."""
     message = compose(_unchecked(incident), reason, now=NOW)
-    rendered = render(message, now=NOW)
+    rendered = render(message, now=NOW, buttons=buttons_for(incident))
     body = "".join(_block(block) for block in rendered.blocks)
     return (
         f"<!doctype html><meta charset=utf-8><style>{STYLE}</style><main>"

@@ -229,7 +229,7 @@ def test_who_acknowledged_is_named_and_when(found: Incident) -> None:
     taken = replace(
         found, state=State.ACKNOWLEDGED, acknowledged_by="ada", acknowledged_at=found.first_seen
     )
-    assert "Acknowledged by ada at 02:14 UTC" in said(taken)
+    assert "Acknowledged by ada, 02:14 UTC" in said(taken)
 
 
 def test_who_silenced_it_is_named_and_until_when(found: Incident) -> None:
