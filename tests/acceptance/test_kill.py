@@ -12,12 +12,13 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from tests.fakes.diagnosis_cases import answer_text
 from tests.fakes.ollama import FakeOllama, Says, ollama
@@ -29,6 +30,8 @@ PROGRAM = Path(__file__).with_name("mortal_sink.py")
 JSON = {"Content-Type": "application/json"}
 PATIENCE_SECONDS = 30
 KILLS = int(os.environ.get("AEGIS_TEST_KILLS", "2"))
+MANY = 20
+"""From so many kills on, presses and events are killed at every place, not only at the hardest."""
 SEED = 20260301
 
 STORE, FLOW = "aegis_sink.store", "aegis_sink.flow"
@@ -48,6 +51,15 @@ PLACES = {
 }
 
 
+PRESSING = f"{FLOW}.pressing:Pressing"
+PRESSED = {
+    "it is on disk and Slack was not told so": (f"{PRESSING}.keep", "after"),
+    "Slack was told and nothing is done": (f"{PRESSING}._work_off", "before"),
+    "it is done and not committed": (f"{STORE}.presses:worked_off", "after"),
+    "the person was told and that is not recorded": (f"{STORE}.presses:answered", "before"),
+}
+
+
 @dataclass
 class Sink:
     """One run of the program."""
@@ -60,6 +72,17 @@ class Sink:
         """Whether it was answered 200."""
         try:
             async with self.session.post(self.url + path, data=body, headers=JSON) as response:
+                await response.read()
+                return response.status == 200
+        except aiohttp.ClientError:
+            return False
+
+    async def press(self, slack: FakeSlack, payload: dict[str, object]) -> bool:
+        """Whether Slack was told that the press arrived."""
+        body, headers = slack.signed(payload)
+        url = f"{self.url}/slack/actions"
+        try:
+            async with self.session.post(url, data=body, headers=headers) as response:
                 await response.read()
                 return response.status == 200
         except aiohttp.ClientError:
@@ -104,6 +127,7 @@ class Installation:
     folder: Path
     slack: FakeSlack
     ollama: FakeOllama
+    more: dict[str, str] = field(default_factory=dict)
 
     @asynccontextmanager
     async def sink(
@@ -129,6 +153,8 @@ class Installation:
                 "AEGIS_SLACK_BOT_TOKEN": self.slack.token,
                 "AEGIS_SLACK_CHANNEL": PUBLIC_CHANNEL,
                 "AEGIS_SLACK_API_URL": self.slack.api_url,
+                "AEGIS_SLACK_SIGNING_SECRET": self.slack.signing_secret,
+                **self.more,
                 "AEGIS_LOG_LEVEL": "warning",
             },
         )
@@ -229,6 +255,61 @@ async def test_the_end_is_told_once_although_the_program_was_killed_when_it_was_
     assert [n["reason"] for n in incident["notices"]].count("resolved") == 1
     [root] = installation.roots("web")
     assert "resolved" in root.lower()
+
+
+@pytest.mark.parametrize("place", [*PRESSED][-1:] if KILLS < MANY else PRESSED)
+async def test_a_press_counts_once_although_the_program_was_killed_when(
+    place: str, installation: Installation, slack: FakeSlack
+) -> None:
+    async with installation.sink(*PRESSED[place]) as sink:
+        assert await sink.post(problem("web"))
+        [incident] = await sink.until("told")
+        payload = slack.pressed("acknowledge", incident["id"], name="ada")
+        acknowledged = await sink.press(slack, payload)
+        await sink.dead()
+    async with installation.sink() as sink:
+        if not acknowledged:
+            # The person saw that it did not work, and presses again.
+            again = slack.pressed("acknowledge", incident["id"], name="ada")
+            assert await sink.press(slack, again)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not slack.responses or "Acknowledged by ada" not in installation.roots("web")[0]:
+                slack.arrived.clear()
+                await slack.arrived.wait()
+        [incident] = await sink.incidents()
+    assert [h["what"] for h in incident["history"]].count("acknowledged") == 1
+    assert incident["state"] == "acknowledged"
+    assert len(installation.roots("web")) == 1
+
+
+@pytest.mark.parametrize("when", ["after"] if KILLS < MANY else ["before", "after"])
+async def test_an_event_has_one_id_although_the_program_was_killed_when_it_was_sent(
+    when: str, installation: Installation
+) -> None:
+    events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+    async def take(request: web.Request) -> web.Response:
+        events.put_nowait(json.loads(await request.read()))
+        return web.Response(status=202)
+
+    app = web.Application()
+    app.router.add_post("/", take)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    installation.more["AEGIS_FORWARD_URL"] = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    post = "aegis_sink.notify.forward:CloudEventsForwarder.post"
+    async with installation.sink(post, when) as sink:
+        assert await sink.post(problem("web"))
+        await sink.dead()
+    sent = [events.get_nowait() for _ in range(events.qsize())]
+    async with installation.sink():
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            sent.append(await events.get())
+    await runner.cleanup()
+    firsts = [event["id"] for event in sent if event["type"].endswith(".first")]
+    assert len(firsts) == (2 if when == "after" else 1)
+    assert len(set(firsts)) == 1
 
 
 async def test_every_accepted_problem_is_told_once_through_kills_at_random_moments(
