@@ -26,6 +26,9 @@ LABEL org.opencontainers.image.title="aegis-sink" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
+# The program's environment has none; this is the base image's.
+RUN rm -rf /usr/local/bin/pip* /usr/local/lib/python3*/site-packages/pip* \
+      /usr/local/lib/python3*/ensurepip
 COPY --from=build /opt/aegis-sink /opt/aegis-sink
 COPY --from=build --chown=65532:65532 /data /data
 # Python and SQLite fall back to the working directory for temporary files when /tmp is read-only:

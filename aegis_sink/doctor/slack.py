@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from aegis_sink.doctor.check import Check, failed, ok, skipped, warning
 from aegis_sink.doctor.clock import check_clock
-from aegis_sink.notify.account import account
+from aegis_sink.notify.account import account, try_socket_mode
 from aegis_sink.notify.errors import NotifyError
 from aegis_sink.notify.slack import SlackBot
 from aegis_sink.settings import Settings
@@ -39,7 +39,7 @@ async def check_slack(settings: Settings, *, post: bool) -> AsyncIterator[Check]
     yield ok("slack token", f"{who.user} in {who.team}")
     if who.now is not None:
         yield check_clock("Slack", who.now - datetime.now(UTC))
-    yield _scopes(who.scopes, settings.slack_channel)
+    yield _scopes(who.scopes, settings.slack_channel, groups=bool(settings.slack_allowed_groups))
     bot = SlackBot(token, settings.slack_channel, api_url=settings.slack_api_url)
     try:
         yield ok("slack channel", await bot.status())
@@ -51,9 +51,27 @@ async def check_slack(settings: Settings, *, post: bool) -> AsyncIterator[Check]
         yield failed("slack channel", str(error), fix)
     finally:
         await bot.close()
+    yield await _buttons(settings)
 
 
-def _scopes(granted: frozenset[str], channel: str) -> Check:
+async def _buttons(settings: Settings) -> Check:
+    """How presses arrive."""
+    name = "slack buttons"
+    if settings.slack_app_token is not None:
+        app_token = settings.slack_app_token.get_secret_value()
+        try:
+            await try_socket_mode(app_token, api_url=settings.slack_api_url)
+        except NotifyError as error:
+            fix = "AEGIS_SLACK_APP_TOKEN=xapp-…   # with the scope connections:write"
+            return failed(name, str(error), fix)
+        return ok(name, "over Socket Mode")
+    if settings.slack_signing_secret is not None:
+        where = (settings.public_url or "").rstrip("/") or "https://…"
+        return ok(name, f"over HTTP: the app's Request URL must be {where}/slack/actions")
+    return skipped(name, "no presses can arrive, so there are none", "AEGIS_SLACK_APP_TOKEN=xapp-…")
+
+
+def _scopes(granted: frozenset[str], channel: str, *, groups: bool) -> Check:
     name = "slack scopes"
     if not granted:
         return skipped(name, "Slack did not tell them")
@@ -72,5 +90,11 @@ def _scopes(granted: frozenset[str], channel: str) -> Check:
             name,
             "the channel is given by name, and channels:read is missing: its history is not found",
             "AEGIS_SLACK_CHANNEL=C0123456789   # the channel's id",
+        )
+    if groups and "usergroups:read" not in granted:
+        return failed(
+            name,
+            "AEGIS_SLACK_ALLOWED_GROUPS is set, and usergroups:read is missing: nobody may press",
+            f"# {MANIFEST}",
         )
     return ok(name, ", ".join(sorted(granted)))

@@ -1,5 +1,6 @@
-"""Whose bot token it is, what it may do, and what time Slack has: `auth.test` with its headers."""
+"""Whose tokens they are, what they may do, and what time Slack has: answers with their headers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -23,20 +24,32 @@ class Account:
 
 
 async def account(token: str, *, api_url: str) -> Account:
-    """Ask Slack. NotifyUnavailable: no answer; NotifyRefused: what is wrong with the token.
+    """Ask Slack. NotifyUnavailable: no answer; NotifyRefused: what is wrong with the token."""
+    answer, headers = await _ask("auth.test", token, api_url, doing="checking the token")
+    granted = headers.get("x-oauth-scopes", "")
+    scopes = frozenset(scope.strip() for scope in granted.split(",") if scope.strip())
+    now = _time(headers.get("Date", ""))
+    return Account(str(answer.get("user")), str(answer.get("team")), scopes, now)
 
-    The SDK's client gives no headers with a refusal, hence the plain request.
-    """
-    headers = {"Authorization": f"Bearer {token}"}
+
+async def try_socket_mode(app_token: str, *, api_url: str) -> None:
+    """Ask for a Socket Mode address and leave it unused. Raises as `account` does."""
+    await _ask("apps.connections.open", app_token, api_url, doing="opening Socket Mode")
+
+
+async def _ask(
+    method: str, token: str, api_url: str, *, doing: str
+) -> tuple[Mapping[str, object], Mapping[str, str]]:
+    """Slack's answer and its headers, which the SDK's client does not give with a refusal."""
+    authorization = {"Authorization": f"Bearer {token}"}
     timeout = aiohttp.ClientTimeout(total=SECONDS)
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout, trust_env=True) as session,
-            session.post(f"{api_url.rstrip('/')}/auth.test", headers=headers) as response,
+            session.post(f"{api_url.rstrip('/')}/{method}", headers=authorization) as response,
         ):
             answer = await response.json(content_type=None)
-            granted = response.headers.get("x-oauth-scopes", "")
-            date = response.headers.get("Date", "")
+            headers = dict(response.headers)
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         # Not chained: the request's text may hold the token.
         raise NotifyUnavailable(
@@ -45,9 +58,10 @@ async def account(token: str, *, api_url: str) -> Account:
     if not isinstance(answer, dict):
         raise NotifyRefused(f"what answers at {api_url} is not Slack")
     if answer.get("ok") is not True:
-        raise refusal(str(answer.get("error", "")), doing="checking the token")
-    scopes = frozenset(scope.strip() for scope in granted.split(",") if scope.strip())
-    return Account(str(answer.get("user")), str(answer.get("team")), scopes, _time(date))
+        raise refusal(
+            str(answer.get("error", "")), doing=doing, needed=str(answer.get("needed", ""))
+        )
+    return answer, headers
 
 
 def _time(text: str) -> datetime | None:

@@ -33,7 +33,7 @@ async def test_a_bot_that_is_set_up_is_fine_and_nothing_is_posted(slack: FakeSla
     found = await checks(slack)
     assert {name: check.health for name, check in found.items()} == dict.fromkeys(
         ["slack token", "clock", "slack scopes", "slack channel"], Health.OK
-    )
+    ) | {"slack buttons": Health.SKIPPED}
     assert slack.made("chat.postMessage") == []
 
 
@@ -78,6 +78,21 @@ async def test_a_name_for_the_channel_needs_one_scope_more(slack: FakeSlack) -> 
     check = (await checks(slack, slack_channel="#ops"))["slack scopes"]
     assert check.health is Health.WARNING
     assert check.fix.startswith("AEGIS_SLACK_CHANNEL=C")
+
+
+async def test_socket_mode_is_tried_with_its_own_token(slack: FakeSlack) -> None:
+    right = await checks(slack, slack_app_token=slack.app_token)
+    assert right["slack buttons"].found == "over Socket Mode"
+    wrong = await checks(slack, slack_app_token="xapp-wrong")
+    assert wrong["slack buttons"].health is Health.FAILED
+    assert "connections:write" in wrong["slack buttons"].fix
+
+
+async def test_groups_that_may_press_need_a_scope(slack: FakeSlack) -> None:
+    slack.scopes -= {"usergroups:read"}
+    check = (await checks(slack, slack_allowed_groups="S0GROUP001"))["slack scopes"]
+    assert check.health is Health.FAILED
+    assert "usergroups:read" in check.found
 
 
 async def test_slack_away_is_told(slack: FakeSlack) -> None:
