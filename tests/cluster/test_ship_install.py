@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import secrets
 import subprocess
 from base64 import b64decode
@@ -163,6 +164,45 @@ def test_the_commands_of_the_notes_make_the_secret_that_k8sgpt_posts_with(
     url = b64decode(secret["data"]["url"]).decode()
     assert url == f"http://aegis:right@aegis-sink.{namespace}.svc:8080/webhook"
     helm("uninstall", "aegis-sink", "-n", namespace)
+
+
+def test_the_api_server_takes_every_command_of_the_ten_minute_install(
+    helm: Run, kubectl: Run, programs: Binaries, apiserver: ControlPlane, k8sgpt_operator: None
+) -> None:
+    text = (ROOT / "README.md").read_text()
+    text = text[text.index("## Install it beside K8sGPT") :]
+    block = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)[0]
+    needs_a_kubelet = re.compile(r"docker |kind |kubectl -n aegis (rollout|exec|logs) ")
+    script = "\n".join(line for line in block.splitlines() if not needs_a_kubelet.match(line))
+    assert script.count("kubectl ") == 4, script
+    try:
+        subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=ROOT,
+            env={
+                "KUBECONFIG": str(apiserver.kubeconfig),
+                "HOME": str(apiserver.directory),
+                "PATH": f"{programs.kubectl.parent}:/usr/bin:/bin",
+            },
+            check=True,
+            capture_output=True,
+        )
+        sink = json.loads(
+            kubectl("get", "k8sgpt", "k8sgpt-aegis", "-n", "k8sgpt-operator-system", "-o", "json")
+        )["spec"]["sink"]
+        service = json.loads(kubectl("get", "service", "aegis-sink", "-n", "aegis", "-o", "json"))
+        port = service["spec"]["ports"][0]["port"]
+        assert sink["webhook"] == f"http://aegis-sink.aegis.svc:{port}/webhook"
+        secret = kubectl("get", "secret", "-n", "k8sgpt-operator-system", sink["secret"]["name"],
+                         "-o", f"jsonpath={{.data.{sink['secret']['key']}}}")  # fmt: skip
+        token = kubectl("get", "secret", "-n", "aegis", "aegis-sink",
+                        "-o", "jsonpath={.data.webhook-token}")  # fmt: skip
+        right = b64decode(token).decode()
+        assert b64decode(secret).decode() == sink["webhook"].replace("//", f"//aegis:{right}@")
+    finally:
+        helm("uninstall", "aegis-sink", "-n", "aegis", "--ignore-not-found")
+        kubectl("delete", "k8sgpt,secret", "--all", "-n", "k8sgpt-operator-system")
+        kubectl("delete", "namespace", "aegis", "--wait=false")
 
 
 def test_uninstall_leaves_only_the_volume_claim(helm: Run, kubectl: Run, namespace: str) -> None:

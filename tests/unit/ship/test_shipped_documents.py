@@ -17,6 +17,10 @@ DOCUMENTS = [
         "helm/aegis-sink/README.md",
         "docs/security.md",
         "docs/k8sgpt-traps.md",
+        "docs/comparison.md",
+        "docs/concepts.md",
+        "docs/doctor.md",
+        "README.md",
         "SECURITY.md",
         "CONTRIBUTING.md",
     )
