@@ -28,6 +28,7 @@ from aegis_sink.diagnosis.errors import LLMError
 from aegis_sink.diagnosis.model import LLMOptions, build_model
 from aegis_sink.diagnosis.playbooks import Playbooks
 from aegis_sink.diagnosis.redaction import Redactor
+from aegis_sink.flow.digests import Digests
 from aegis_sink.flow.door import Door
 from aegis_sink.flow.forwarding import Forwarding
 from aegis_sink.flow.inbox import Sorting
@@ -108,6 +109,7 @@ class Service:
     forwarder: CloudEventsForwarder | None
     diagnoser: Diagnoser | None
     worker: Worker
+    digests: Digests
     buttons: Buttons | None
     app: Front
     metrics: Metrics
@@ -122,6 +124,7 @@ class Service:
         tasks = [
             asyncio.create_task(self.worker.run(), name="worker"),
             asyncio.create_task(self.sorting.run(), name="inbox"),
+            asyncio.create_task(self.digests.run(), name="digests"),
             asyncio.create_task(
                 keep_dropping(
                     self.database,
@@ -221,6 +224,17 @@ async def build(
         ),
         clock,
     )
+    digests = Digests(
+        database=database,
+        notifier=notifier,
+        clock=clock,
+        jitter=random.random,
+        new_id=new_id,
+        wake=lambda: worker.wake(),
+        at=settings.digest_at,
+        storm_wait=settings.group_wait,
+        repeat_interval=settings.repeat_interval,
+    )
     investigation = Investigation(
         database=database,
         cluster=cluster,
@@ -238,12 +252,17 @@ async def build(
     telling = Telling(
         database=database,
         notifier=notifier,
-        rules=TellRules(group_wait=settings.group_wait, repeat_interval=settings.repeat_interval),
+        rules=TellRules(
+            group_wait=settings.group_wait,
+            repeat_interval=settings.repeat_interval,
+            hints=settings.hints,
+        ),
         clock=clock,
         jitter=random.random,
         new_id=new_id,
         link=lambda incident_id: link(incident_id) if settings.public_url else "",
         muting=muting,
+        digests=digests,
     )
     door = Door(
         database=database,
@@ -369,6 +388,7 @@ async def build(
         forwarder=forwarder,
         diagnoser=diagnoser,
         worker=worker,
+        digests=digests,
         buttons=buttons,
         app=Front(post, app),
         metrics=metrics,

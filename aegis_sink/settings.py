@@ -8,7 +8,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -29,6 +29,7 @@ PREFIX = "AEGIS_"
 CONFIG_VARIABLE = "AEGIS_CONFIG"
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
+_TIME_OF_DAY = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 _UNITS = ("days", "hours", "minutes", "seconds", "milliseconds")
 
 
@@ -109,7 +110,19 @@ def _slack_ids(first: str, what: str) -> Callable[[str], str]:
     return check
 
 
+def _time_of_day(value: object) -> object:
+    """`09:00`; YAML reads it as minutes since midnight."""
+    if isinstance(value, int) and 0 <= value < 24 * 60:
+        return time(*divmod(value, 60))
+    if isinstance(value, str) and (found := _TIME_OF_DAY.fullmatch(value.strip())):
+        return time(int(found[1]), int(found[2]))
+    if isinstance(value, time):
+        return value
+    raise ValueError("is not a time of day; write it like 09:00")
+
+
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+TimeOfDay = Annotated[time, BeforeValidator(_time_of_day)]
 Patterns = Annotated[tuple[str, ...], BeforeValidator(_patterns)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 SlackUsers = Annotated[str, AfterValidator(_slack_ids("[UW]", "user ids (U…)"))]
@@ -216,6 +229,10 @@ class Settings(BaseModel):
         description="Tell only of these kinds: the owner's, or that of an object which shows it.",
     )
     exclude_kinds: Patterns = Field((), description="Tell nothing of these kinds.")
+    hints: Literal["digest", "now", "never"] = Field(
+        "digest", description="When hints are told: in a digest once a day, like any other, or not."
+    )
+    digest_at: TimeOfDay = Field(time(9), description="Time of day of that digest, in UTC.")
     group_wait: Duration = Field(
         timedelta(seconds=10), description="Wait before an incident's first message."
     )
@@ -308,6 +325,8 @@ def shown(name: str, value: object) -> str:
         return format_duration(value)
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, time):
+        return value.isoformat("minutes")
     if isinstance(value, tuple):
         return ",".join(value) or "none"
     return mask_url(str(value)) if "://" in str(value) else str(value)

@@ -5,7 +5,7 @@ tests/unit/ship compares.
 """
 
 import json
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -89,6 +89,8 @@ def _type(annotation: Any, metadata: list[Any]) -> dict[str, object]:
         limits = {"ge": "minimum", "le": "maximum"}
         found = {limits[a]: getattr(m, a) for m in metadata for a in limits if hasattr(m, a)}
         return {"type": "integer", **found}
+    if annotation is time:
+        return {"type": "string", "pattern": "^([01]?[0-9]|2[0-3]):[0-5][0-9]$"}
     if annotation is str or annotation == tuple[str, ...]:  # commas between
         return {"type": "string"}
     raise TypeError(

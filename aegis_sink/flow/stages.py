@@ -18,6 +18,7 @@ from aegis_sink.diagnosis.case import Case
 from aegis_sink.diagnosis.diagnoser import Diagnoser
 from aegis_sink.diagnosis.errors import AnswerInvalid, ModelRefused, ModelUnavailable
 from aegis_sink.diagnosis.playbooks import Playbooks
+from aegis_sink.flow.digests import traffic
 from aegis_sink.flow.muting import Muting
 from aegis_sink.flow.worker import Done, Later, Outcome, back_off
 from aegis_sink.model import (
@@ -28,13 +29,14 @@ from aegis_sink.model import (
     OwnerChain,
     State,
 )
-from aegis_sink.store import incidents, jobs
+from aegis_sink.store import digests, incidents, jobs
 from aegis_sink.store.database import Connection, Database
 from aegis_sink.store.incidents import Identity, StoredFinding
 from aegis_sink.store.jobs import Job
 from aegis_sink.triage.fingerprint import failure_class, fingerprint
 from aegis_sink.triage.inhibition import may_mute
 from aegis_sink.triage.severity import severity
+from aegis_sink.triage.storm import asked_enough, is_storm
 from aegis_sink.triage.subject import subject_from_name
 from aegis_sink.triage.title import title
 
@@ -44,6 +46,8 @@ ANSWER_WINDOW = timedelta(hours=24)
 MODEL_REFUSED_WAIT = timedelta(minutes=5)
 MODEL_AWAY_LIMIT = timedelta(minutes=10)
 MOST_COMPLETIONS = 50
+STORM_WAIT = timedelta(minutes=1)
+STORM_LOOK = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,8 @@ class Investigation:
             return Done()
         if incident.mute is not None:
             return Done()  # nobody is told; it is collected anew when it is told again
+        if (outcome := await self._in_a_storm(incident, collected_at)) is not None:
+            return outcome
         case = Case(
             incident.cluster,
             incident.subject,
@@ -147,6 +153,30 @@ class Investigation:
         now = self.clock()
         await self.database.write(lambda c: incidents.store_answer(c, key, diagnosis, at=now))
         await self._diagnosed(job.incident_id, diagnosis, of=collected_at)
+        return Done()
+
+    async def _in_a_storm(self, incident: Incident, of: datetime | None) -> Outcome | None:
+        """Who is asked about when more appears than a model can be asked about; None: this one."""
+        now = self.clock()
+        crowd, alone, with_others = await self.database.read(
+            lambda c: (
+                traffic(c, now),
+                incidents.root_of(c, incident.id) is not None,
+                digests.is_member(c, incident.id),
+            )
+        )
+        if not is_storm(crowd):
+            return None
+        if alone:
+            return Later(now + STORM_WAIT) if asked_enough(crowd) else None
+        if not with_others:
+            return Later(now + STORM_LOOK)  # not told yet: alone or with others
+        if incident.diagnosis is not None:
+            note = "many problems at once: the model was not asked"
+            diagnosis = replace(incident.diagnosis, model_note=note)
+            await self.database.write(
+                lambda c: incidents.store_diagnosis(c, incident.id, diagnosis, of=of)
+            )
         return Done()
 
     async def resolve(self, job: Job) -> Outcome:

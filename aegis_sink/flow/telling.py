@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
+from aegis_sink.flow.digests import Digests, traffic
 from aegis_sink.flow.muting import Muting
 from aegis_sink.flow.worker import Done, Later, Outcome, back_off
 from aegis_sink.model import Incident, Mute, NoticeReason, Posted, State
@@ -18,6 +19,7 @@ from aegis_sink.notify.notifier import Notifier
 from aegis_sink.store import incidents
 from aegis_sink.store.database import Connection, Database
 from aegis_sink.store.jobs import Job
+from aegis_sink.triage.storm import is_crowded
 from aegis_sink.triage.tell import TellRules, decide, silence_is_over, what_is_told
 
 log = logging.getLogger(__name__)
@@ -38,6 +40,7 @@ class Telling:
     new_id: Callable[[], str]
     link: Callable[[str], str]
     muting: Muting
+    digests: Digests
 
     async def tell(self, job: Job) -> Outcome:
         """Tell what should be told now, or bring the message up to date."""
@@ -51,6 +54,13 @@ class Telling:
             incident = await self._wake(incident, now)
         incident = replace(incident, url=self.link(incident.id))
         decision = decide(incident, now=now, rules=self.rules)
+        if decision.reason is not None and root is None:
+            crowd = await self.database.read(lambda c: traffic(c, now))
+            decision = decide(incident, now=now, rules=self.rules, crowded=is_crowded(crowd))
+        if decision.digest is not None and not incident.superseded_by:
+            await self.database.write(
+                partial(self.digests.join, kind=decision.digest, incident_id=incident.id)
+            )
         wait_until = decision.wait_until
         # A person replayed it as another incident: its message is brought to its end, nobody is
         # told again.

@@ -10,6 +10,7 @@ from aegis_sink.model.diagnosis import (
     RuledOut,
     Verdict,
 )
+from aegis_sink.model.digest import Digest, DigestKind, DigestLine
 from aegis_sink.model.evidence import Collected, Evidence, OwnerChain
 from aegis_sink.model.feedback import Feedback
 from aegis_sink.model.finding import Finding, ResultRef
@@ -29,6 +30,9 @@ __all__ = [
     "CheckStatus",
     "Collected",
     "Diagnosis",
+    "Digest",
+    "DigestKind",
+    "DigestLine",
     "Evidence",
     "Feedback",
     "Finding",

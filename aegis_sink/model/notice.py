@@ -15,6 +15,7 @@ class NoticeReason(StrEnum):
     REPEAT = "repeat"
     RESOLVED = "resolved"
     REOPENED = "reopened"
+    DIGEST = "digest"
 
 
 @dataclass(frozen=True, slots=True)

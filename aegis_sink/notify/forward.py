@@ -11,7 +11,7 @@ from urllib.parse import quote
 import aiohttp
 from standardwebhooks import Webhook
 
-from aegis_sink.model import Incident, NoticeReason, Posted
+from aegis_sink.model import Digest, Incident, NoticeReason, Posted
 from aegis_sink.notify.errors import NotifyError, NotifyRefused, NotifyUnavailable
 from aegis_sink.notify.slack import CONNECT_SECONDS, TIMEOUT_SECONDS, retry_after_seconds
 
@@ -54,6 +54,13 @@ class CloudEventsForwarder:
         body = json.dumps(event, ensure_ascii=False).encode("utf-8", "replace")
         await self._send(nonce, body.decode())
         return Posted(channel=self.name)
+
+    async def post_digest(self, digest: Digest, *, nonce: str) -> Posted:
+        """Nothing: each incident is an event of its own."""
+        return Posted(channel=self.name)
+
+    async def edit_digest(self, digest: Digest, posted: Posted) -> None:
+        """Nothing: an event is never changed."""
 
     async def edit(self, incident: Incident, reason: NoticeReason, posted: Posted) -> Posted:
         """Nothing: an event is never changed."""

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Protocol
 
-from aegis_sink.model import Incident, NoticeReason, Posted
+from aegis_sink.model import Digest, Incident, NoticeReason, Posted
 
 
 class Notifier(Protocol):
@@ -29,6 +29,12 @@ class Notifier(Protocol):
 
     async def edit(self, incident: Incident, reason: NoticeReason, posted: Posted) -> Posted:
         """Bring the message at `posted` to the incident's present state. Safe to repeat."""
+
+    async def post_digest(self, digest: Digest, *, nonce: str) -> Posted:
+        """Tell many incidents in one new message that carries `nonce`."""
+
+    async def edit_digest(self, digest: Digest, posted: Posted) -> None:
+        """Bring the digest at `posted` to its present state. Safe to repeat."""
 
     async def reply(self, incident: Incident, reason: NoticeReason, posted: Posted) -> Posted:
         """Add to the thread of `posted` what the message has no room for, and what just happened."""

@@ -11,9 +11,10 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from aegis_sink.model import Incident, NoticeReason, Posted
+from aegis_sink.model import Digest, Incident, NoticeReason, Posted
 from aegis_sink.notify.blocks import THREAD, Json, Rendered, render, render_parts
 from aegis_sink.notify.buttons import buttons_for
+from aegis_sink.notify.digest import compose_digest
 from aegis_sink.notify.errors import (
     MessageRefused,
     NotifyError,
@@ -85,8 +86,22 @@ class SlackBot:
         """Bring the message to the incident's present state; its metadata stays as it was."""
         if not posted.ts:
             return posted
-        rendered = self._render(incident, reason)
+        return await self._edit(self._render(incident, reason), posted)
 
+    async def post_digest(self, digest: Digest, *, nonce: str) -> Posted:
+        """Post a digest with metadata {nonce}; rich, else plain."""
+        metadata: Json = {"event_type": EVENT_TYPE, "event_payload": {"nonce": nonce}}
+        return await self._post(self._render_digest(digest), metadata=metadata)
+
+    async def edit_digest(self, digest: Digest, posted: Posted) -> None:
+        """Bring the digest to its present state."""
+        await self._edit(self._render_digest(digest), posted)
+
+    def _render_digest(self, digest: Digest) -> Rendered:
+        now = self._now()
+        return render(compose_digest(digest, now=now), now=now, more="not shown here")
+
+    async def _edit(self, rendered: Rendered, posted: Posted) -> Posted:
         async def update(text: str, blocks: list[Json]) -> AsyncSlackResponse:
             # blocks=[] removes the old ones: a plain text would stay hidden below them.
             return await self._client().chat_update(

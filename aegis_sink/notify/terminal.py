@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 from rich.cells import cell_len, chop_cells
 
-from aegis_sink.model import Incident, NoticeReason, Posted
+from aegis_sink.model import Digest, Incident, NoticeReason, Posted
+from aegis_sink.notify.digest import compose_digest
 from aegis_sink.notify.message import compose
 from aegis_sink.notify.plain import plain_lines
 
@@ -40,6 +41,16 @@ class TerminalNotifier:
         more = f"with: {self._program} incidents {incident.id}"
         self._show(plain_lines(message, now=now, more=more))
         return Posted(channel=self.name)
+
+    async def post_digest(self, digest: Digest, *, nonce: str) -> Posted:
+        """Write the whole digest."""
+        now = self._now()
+        message = compose_digest(digest, now=now)
+        self._show(plain_lines(message, now=now, more=f"with: {self._program} incidents"))
+        return Posted(channel=self.name)
+
+    async def edit_digest(self, digest: Digest, posted: Posted) -> None:
+        """Nothing: what is written stays."""
 
     async def edit(self, incident: Incident, reason: NoticeReason, posted: Posted) -> Posted:
         """Nothing: what is written stays."""

@@ -44,6 +44,8 @@ def compose_reply(incident: Incident, reason: NoticeReason, *, now: datetime) ->
             return (_listed("↩️ Back again. K8sGPT says", incident.errors, LINES_SHOWN),)
         case NoticeReason.RESOLVED:
             return (_resolved(incident, now),)
+        case NoticeReason.DIGEST:
+            return ()  # a digest has no thread
 
 
 def _first(incident: Incident) -> tuple[Part, ...]:

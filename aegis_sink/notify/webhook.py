@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 import aiohttp
 
-from aegis_sink.model import Incident, NoticeReason, Posted
-from aegis_sink.notify.blocks import render
+from aegis_sink.model import Digest, Incident, NoticeReason, Posted
+from aegis_sink.notify.blocks import Rendered, render
+from aegis_sink.notify.digest import compose_digest
 from aegis_sink.notify.errors import (
     MessageRefused,
     NotifyError,
@@ -51,7 +52,19 @@ class SlackWebhook:
         """Post one message; rich, else plain. A webhook carries no nonce that could be found."""
         now = self._now()
         more = "on the incident's page" if incident.url else "not shown here"
-        rendered = render(compose(incident, reason, now=now), now=now, more=more)
+        return await self._post(render(compose(incident, reason, now=now), now=now, more=more))
+
+    async def post_digest(self, digest: Digest, *, nonce: str) -> Posted:
+        """Post one message."""
+        now = self._now()
+        return await self._post(
+            render(compose_digest(digest, now=now), now=now, more="not shown here")
+        )
+
+    async def edit_digest(self, digest: Digest, posted: Posted) -> None:
+        """Nothing: a webhook's message cannot be edited."""
+
+    async def _post(self, rendered: Rendered) -> Posted:
         refusal = ""
         try:
             await self._send({"text": rendered.text, "blocks": list(rendered.blocks)})

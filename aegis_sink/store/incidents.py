@@ -37,7 +37,7 @@ from aegis_sink.model.codec import (
     notice_from_json,
     notice_to_json,
 )
-from aegis_sink.store import jobs, tables
+from aegis_sink.store import digests, jobs, tables
 from aegis_sink.store.feedback import feedback_of
 
 # What followed from an incident goes away by itself after it, most times.
@@ -370,6 +370,7 @@ def set_state(
         case State.SILENCED:
             values |= {"silenced_by": by, "silenced_until": until}
     connection.execute(tables.incidents.update().where(_i.id == incident_id).values(**values))
+    digests.incident_changed(connection, incident_id, now=at)
     note(connection, incident_id, at, what, reason)
 
 

@@ -8,8 +8,18 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Literal
 
-from aegis_sink.model import Incident, MuteKind, Notice, NoticeReason, Posted, Severity, State
+from aegis_sink.model import (
+    DigestKind,
+    Incident,
+    MuteKind,
+    Notice,
+    NoticeReason,
+    Posted,
+    Severity,
+    State,
+)
 from aegis_sink.triage.subject import stem
 
 _WORST_FIRST = (Severity.DOWN, Severity.DEGRADED, Severity.RISK, Severity.HINT)
@@ -26,6 +36,7 @@ class Held(StrEnum):
     UNCHANGED = "unchanged"
     ACKNOWLEDGED = "acknowledged"
     HINT = "hint"
+    STORM = "storm"
     MUTED_BY_SETTING = "muted_by_setting"
     MUTED_BY_SILENCE = "muted_by_silence"
     MUTED_BY_INCIDENT = "muted_by_incident"
@@ -40,11 +51,15 @@ _MUTED = {
 
 @dataclass(frozen=True, slots=True)
 class TellRules:
-    """How long to wait: before the first telling, between later ones, before a reminder."""
+    """How long to wait: before the first telling, between later ones, before a reminder.
+
+    `hints` says what becomes of hints: `digest` (once a day), `now` (like any other), `never`.
+    """
 
     group_wait: timedelta
     repeat_interval: timedelta
     group_interval: timedelta = timedelta(minutes=5)
+    hints: Literal["digest", "now", "never"] = "digest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +67,23 @@ class Decision:
     """Tell for `reason`, or do not for the reason that `held` names; one of the two is None.
 
     `because` is for people. `wait_until` is when to ask again although nothing happened, None when
-    only something new can change the answer.
+    only something new can change the answer. With `digest` it is told with others, not alone.
     """
 
     reason: NoticeReason | None
     because: str
     wait_until: datetime | None = None
     held: Held | None = None
+    digest: DigestKind | None = None
 
 
-def decide(incident: Incident, *, now: datetime, rules: TellRules) -> Decision:
+def decide(
+    incident: Incident, *, now: datetime, rules: TellRules, crowded: bool = False
+) -> Decision:
     """What to tell of an incident at `now`.
 
-    A muted incident that had been told is still told to be resolved.
+    A muted incident that had been told is still told to be resolved. When it is `crowded`
+    (`triage.storm`), what has no message of its own gets none.
     """
     if incident.state is State.RESOLVED:
         return _resolved(incident)
@@ -75,8 +94,10 @@ def decide(incident: Incident, *, now: datetime, rules: TellRules) -> Decision:
         until = min(again, mute.until) if mute.until is not None else again
         return _held(_MUTED[mute.kind], mute.because, max(until, now))
     if not incident.notices:
-        return _first(incident, now, rules)
+        return _first(incident, now, rules, crowded)
     last = incident.notices[-1]
+    if not _has_own_message(incident):
+        return _told_with_others(incident, last, now, rules, crowded)
     if last.reason is NoticeReason.RESOLVED:
         return Decision(NoticeReason.REOPENED, "it is back after it was told to be resolved")
     return _again(incident, last, now, rules)
@@ -112,21 +133,60 @@ def _resolved(incident: Incident) -> Decision:
         return _held(Held.OVER, "it was over before anything was told")
     if incident.notices[-1].reason is NoticeReason.RESOLVED:
         return _held(Held.OVER, "its end was told")
+    if not _has_own_message(incident):
+        return _held(Held.OVER, "its end shows in the digest it was told in")
     return Decision(NoticeReason.RESOLVED, "it is over, and nobody was told yet")
 
 
-def _first(incident: Incident, now: datetime, rules: TellRules) -> Decision:
-    if incident.severity is Severity.HINT:
-        return _held(Held.HINT, "a hint is listed, and nobody is told of it")
+def _has_own_message(incident: Incident) -> bool:
+    return any(notice.reason is not NoticeReason.DIGEST for notice in incident.notices)
+
+
+def _first(incident: Incident, now: datetime, rules: TellRules, crowded: bool) -> Decision:
+    if incident.severity is Severity.HINT and rules.hints != "now":
+        return _hint(rules)
     due = incident.first_seen + rules.group_wait
     if now < due:
         return _held(Held.WAITS, "waits for more findings of the same problem", due)
+    if crowded:
+        return _storm()
     return Decision(NoticeReason.FIRST, "nobody was told of it yet")
+
+
+def _hint(rules: TellRules) -> Decision:
+    if rules.hints == "never":
+        return _held(Held.HINT, "a hint is listed, and nobody is told of it (AEGIS_HINTS)")
+    because = "a hint is told in the digest of the day"
+    return Decision(None, because, held=Held.HINT, digest=DigestKind.HINTS)
+
+
+def _storm() -> Decision:
+    because = "many problems at once: it is told in a digest"
+    return Decision(None, because, held=Held.STORM, digest=DigestKind.STORM)
+
+
+def _told_with_others(
+    incident: Incident, last: Notice, now: datetime, rules: TellRules, crowded: bool
+) -> Decision:
+    """It was told in a digest: alone only when it is worse than was told, or lasts."""
+    if incident.severity is Severity.HINT and rules.hints != "now":
+        return _held(Held.HINT, "a hint was told in a digest")
+    if _is_worse(incident, last):
+        reason, because = NoticeReason.CHANGED, f"it was {last.severity} and is {incident.severity}"
+    elif now >= (due := last.at + rules.repeat_interval):
+        reason, because = NoticeReason.REPEAT, "it is still there, and the repeat interval is over"
+    else:
+        return _held(Held.STORM, "it was told in a digest", due)
+    return _storm() if crowded else Decision(reason, because)
+
+
+def _is_worse(incident: Incident, last: Notice) -> bool:
+    return last.severity in _WORST_FIRST[_WORST_FIRST.index(incident.severity) + 1 :]
 
 
 def _again(incident: Incident, last: Notice, now: datetime, rules: TellRules) -> Decision:
     """It was told before: is there something new, or has it been silent for long?"""
-    if last.severity in _WORST_FIRST[_WORST_FIRST.index(incident.severity) + 1 :]:
+    if _is_worse(incident, last):
         because = f"it was {last.severity} and is {incident.severity}"
         return Decision(NoticeReason.CHANGED, because)
     if _diagnosis_is_new(incident, last):

@@ -6,7 +6,7 @@ Cluster, model and messages are small stand-ins that can be away; everything bet
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from itertools import count
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from aegis_sink.diagnosis.diagnoser import Diagnoser
 from aegis_sink.diagnosis.errors import ModelUnavailable
 from aegis_sink.diagnosis.model import Ask, LLMOptions, Reply
 from aegis_sink.dialects.table import Recognised
+from aegis_sink.flow.digests import Digests
 from aegis_sink.flow.door import Door
 from aegis_sink.flow.muting import Muting
 from aegis_sink.flow.stages import Investigation
@@ -27,6 +28,7 @@ from aegis_sink.flow.worker import Stage, Worker
 from aegis_sink.intake.receipt import Receipt
 from aegis_sink.model import (
     Collected,
+    Digest,
     Evidence,
     Finding,
     Incident,
@@ -133,6 +135,7 @@ class Channel:
     tries: int = 0
     reply_away: int = 0
     roots: dict[str, Incident] = field(default_factory=dict)
+    digests: dict[str, Digest] = field(default_factory=dict)
     replies: list[NoticeReason] = field(default_factory=list)
     before_post: Callable[[], None] = lambda: None
     name: str = "stand-in"
@@ -145,6 +148,19 @@ class Channel:
             self.lose_answer = False
             raise OutcomeUnknown("no answer")
         return Posted("ops", nonce if self.can_edit else "", refusal=self.refusal)
+
+    async def post_digest(self, digest: Digest, *, nonce: str) -> Posted:
+        self._answers()
+        assert nonce not in self.digests
+        self.digests[nonce] = digest
+        if self.lose_answer:
+            self.lose_answer = False
+            raise OutcomeUnknown("no answer")
+        return Posted("ops", nonce if self.can_edit else "")
+
+    async def edit_digest(self, digest: Digest, posted: Posted) -> None:
+        self._answers()
+        self.digests[posted.ts] = digest
 
     async def edit(self, incident: Incident, reason: NoticeReason, posted: Posted) -> Posted:
         self._answers()
@@ -160,7 +176,7 @@ class Channel:
 
     async def find(self, nonce: str, *, since: datetime) -> Posted | None:
         self._answers()
-        return Posted("ops", nonce) if nonce in self.roots else None
+        return Posted("ops", nonce) if nonce in {*self.roots, *self.digests} else None
 
     async def status(self) -> str:
         return "a stand-in"
@@ -200,6 +216,7 @@ class Flow:
     worker: Worker
     ids: Callable[[], str]
     muting: Muting
+    digests: Digests
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def start(self) -> None:
@@ -231,7 +248,7 @@ class Flow:
         await self.stop()
         fresh = make_flow(self.file, self.clock, self.cluster, self.model, self.channel, self.ids)
         self.database, self.door, self.worker = fresh.database, fresh.door, fresh.worker
-        self.muting = fresh.muting
+        self.muting, self.digests = fresh.muting, fresh.digests
         self._tasks = []
         self.database.start()
 
@@ -247,6 +264,7 @@ class Flow:
         self.clock.now += timedelta(seconds=seconds)
         self.worker.wake()
         await self._settled()
+        await self.digests.tell_due()
 
     async def _settled(self) -> None:
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -281,6 +299,17 @@ def make_flow(
     # A circuit that never opens: what it does is proved where it lives.
     circuit = Circuit(clock=iter(range(0, 10**9, 10**4)).__next__)
     muting = Muting(Scope(exclude_namespaces=("sandbox-*",)), clock)
+    digests = Digests(
+        database=database,
+        notifier=channel,
+        clock=clock,
+        jitter=lambda: 1.0,
+        new_id=ids,
+        wake=lambda: worker.wake(),
+        at=time(9),
+        storm_wait=GROUP_WAIT,
+        repeat_interval=timedelta(hours=4),
+    )
     investigation = Investigation(
         database=database,
         cluster=cluster,  # type: ignore[arg-type]
@@ -304,6 +333,7 @@ def make_flow(
         new_id=ids,
         link=str,
         muting=muting,
+        digests=digests,
     )
     door = Door(database, str, clock, ids, HOLD, lambda: worker.wake(), "east")
     worker = Worker(
@@ -320,7 +350,7 @@ def make_flow(
         redact=lambda text: text.replace("hunter2", "[redacted]"),
         observe=lambda stage, outcome, seconds: None,
     )
-    return Flow(file, clock, cluster, model, channel, database, door, worker, ids, muting)
+    return Flow(file, clock, cluster, model, channel, database, door, worker, ids, muting, digests)
 
 
 @pytest.fixture

@@ -1,0 +1,122 @@
+"""Digests are told: what is due is posted once, what changed is edited."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from functools import partial
+
+from aegis_sink.flow.worker import back_off
+from aegis_sink.model import Digest, DigestKind, Posted, State
+from aegis_sink.notify.errors import MessageGone, NotifyError, NotifyUnavailable
+from aegis_sink.notify.notifier import Notifier
+from aegis_sink.store import digests, jobs
+from aegis_sink.store.database import Connection, Database
+from aegis_sink.store.digests import DigestRoot
+from aegis_sink.store.errors import StoreError
+from aegis_sink.triage.storm import WINDOW, Traffic
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 2.0
+RETRY_ATTEMPTS = 5  # of the worker's back-off: half a minute or so
+HINTS_WINDOW = timedelta(days=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """Gathers incidents into digests and tells these. `at` is the time of day, UTC, for hints."""
+
+    database: Database
+    notifier: Notifier
+    clock: Callable[[], datetime]
+    jitter: Callable[[], float]
+    new_id: Callable[[], str]
+    wake: Callable[[], None]
+    at: time
+    storm_wait: timedelta
+    repeat_interval: timedelta
+
+    def join(self, connection: Connection, kind: DigestKind, incident_id: str) -> None:
+        """Have an incident told with others."""
+        now = self.clock()
+        hints = kind is DigestKind.HINTS
+        digests.join(
+            connection,
+            kind,
+            incident_id,
+            fresh_id=self.new_id(),
+            now=now,
+            due_at=self._next_day(now) if hints else now + self.storm_wait,
+            since=now - (HINTS_WINDOW if hints else WINDOW),
+            editable=self.notifier.can_edit,
+        )
+
+    async def run(self) -> None:
+        """Tell what is due, until cancelled."""
+        while True:
+            try:
+                await self.tell_due()
+            except StoreError as error:
+                log.error("digests cannot reach the store, trying again: %s", error)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def tell_due(self) -> None:
+        """Post or edit each digest that is due now."""
+        for root in await self.database.read(lambda c: digests.due(c, self.clock())):
+            try:
+                await self._tell(root)
+            except NotifyError as error:
+                wait = back_off(RETRY_ATTEMPTS, jitter=self.jitter())
+                if isinstance(error, NotifyUnavailable) and error.retry_after is not None:
+                    wait = max(wait, timedelta(seconds=error.retry_after))
+                log.warning("a digest is not told yet: %s", error)
+                again = partial(digests.postpone, digest_id=root.id, due_at=self.clock() + wait)
+                await self.database.write(again)
+
+    async def _tell(self, root: DigestRoot) -> None:
+        digest = await self.database.read(lambda c: digests.get(c, root.id))
+        if root.told_at is None:
+            if not root.nonce and all(line.state is State.RESOLVED for line in digest.lines):
+                await self.database.write(lambda c: digests.drop(c, root.id))
+                return
+            posted = await self._post(root, digest)
+        else:
+            posted = Posted(root.channel, root.ts)
+            if self.notifier.can_edit:
+                try:
+                    await self.notifier.edit_digest(digest, posted)
+                except MessageGone as error:
+                    log.warning("a digest: %s; not posted again", error)
+        await self.database.write(lambda c: self._told(c, digest, posted))
+        self.wake()
+
+    async def _post(self, root: DigestRoot, digest: Digest) -> Posted:
+        """Found where a crash left it unknown, else posted: at most once."""
+        nonce = root.nonce
+        if nonce is not None and root.intended_at is not None:
+            found = await self.notifier.find(nonce, since=root.intended_at)
+            if found is not None:
+                return found
+        else:
+            nonce, now = self.new_id(), self.clock()
+            await self.database.write(
+                partial(digests.intend, digest_id=root.id, nonce=nonce, now=now)
+            )
+        return await self.notifier.post_digest(digest, nonce=nonce)
+
+    def _told(self, connection: Connection, digest: Digest, posted: Posted) -> None:
+        now = self.clock()
+        for incident_id in digests.told(connection, digest, posted, now=now):
+            if digest.kind is DigestKind.STORM:
+                jobs.enqueue(connection, incident_id, jobs.TELL, now + self.repeat_interval)
+
+    def _next_day(self, now: datetime) -> datetime:
+        today = datetime.combine(now.date(), self.at, now.tzinfo)
+        return today if now < today else today + timedelta(days=1)
+
+
+def traffic(connection: Connection, now: datetime) -> Traffic:
+    """What happened within the window of a storm."""
+    return Traffic(*digests.traffic(connection, now - WINDOW))

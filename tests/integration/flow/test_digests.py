@@ -1,0 +1,149 @@
+"""Hints once a day, a storm in one message: everything is told, and people can read it."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from aegis_sink.model import DigestKind, Mute, MuteKind, NoticeReason, State
+from aegis_sink.notify.digest import compose_digest
+from aegis_sink.notify.plain import plain_lines
+from aegis_sink.store import incidents
+from tests.integration.flow.conftest import Flow, stated
+
+CRASH = "Deployment shop/{0} has 1 replicas but 0 are available"
+
+
+async def until_nine(flow: Flow) -> None:
+    """The test's day begins at noon."""
+    await flow.after(20 * 3600)
+    await flow.after(3600)
+
+
+async def hint(flow: Flow, name: str) -> str:
+    return (
+        await flow.post(stated("ConfigMap", name, f"ConfigMap {name} is not used by any pods"))
+    ).id
+
+
+async def storm(flow: Flow, count: int, *, start: int = 0) -> list[str]:
+    ids = []
+    for n in range(start, start + count):
+        name = f"app{chr(97 + n // 26)}{chr(97 + n % 26)}"
+        ids.append((await flow.post(stated("Deployment", name, CRASH.format(name)))).id)
+    return ids
+
+
+async def test_hints_are_told_once_in_the_digest_of_the_day(flow: Flow) -> None:
+    ids = [await hint(flow, name) for name in ("one", "two")]
+    await flow.after(3600)
+    assert (flow.channel.roots, flow.channel.digests) == ({}, {})
+    await until_nine(flow)
+    [digest] = flow.channel.digests.values()
+    assert digest.kind is DigestKind.HINTS
+    assert [line.id for line in digest.lines] == ids
+    assert flow.channel.roots == {}
+    assert await flow.reasons(ids[0]) == ["digest"]
+    await until_nine(flow)
+    assert len(flow.channel.digests) == 1
+    third = await hint(flow, "three")
+    await until_nine(flow)
+    *_, newest = flow.channel.digests.values()
+    assert [line.id for line in newest.lines] == [third]
+
+
+async def test_hints_that_are_over_before_the_digest_is_due_are_not_told(flow: Flow) -> None:
+    await hint(flow, "one")
+    await flow.after(60)
+    await flow.post(replace(stated("ConfigMap", "one"), gone=True))
+    await flow.after(90)
+    await until_nine(flow)
+    assert flow.channel.digests == {}
+
+
+async def test_a_storm_is_a_few_messages_one_digest_and_few_questions(flow: Flow) -> None:
+    ids = await storm(flow, 60)
+    for _ in range(8):
+        await flow.after(10)
+    [digest] = flow.channel.digests.values()
+    alone = {root.id for root in flow.channel.roots.values()}
+    together = {line.id for line in digest.lines}
+    assert len(alone) <= 9
+    assert flow.model.asked <= 5
+    assert alone | together == set(ids)
+    assert alone.isdisjoint(together)
+    assert await flow.reasons(next(iter(together))) == ["digest"]
+    told = flow.model.asked
+    await flow.after(600)
+    await flow.after(60)
+    assert flow.model.asked >= told
+
+
+async def test_what_comes_later_in_a_storm_is_added_to_its_digest(flow: Flow) -> None:
+    await storm(flow, 40)
+    await flow.after(10)
+    await flow.after(10)
+    [before] = flow.channel.digests.values()
+    await storm(flow, 5, start=40)
+    await flow.after(10)
+    await flow.after(10)
+    [after] = flow.channel.digests.values()
+    assert len(after.lines) == len(before.lines) + 5
+
+
+async def test_the_digest_of_a_storm_stays_true_when_its_problems_end(flow: Flow) -> None:
+    await storm(flow, 40)
+    await flow.after(10)
+    await flow.after(10)
+    [digest] = flow.channel.digests.values()
+    for line in digest.lines:
+        await flow.post(replace(stated("Deployment", line.subject.name), gone=True))
+    await flow.after(90)
+    await flow.after(20)
+    [after] = flow.channel.digests.values()
+    assert {line.state for line in after.lines} == {State.RESOLVED}
+    assert "resolved" not in await flow.reasons(digest.lines[0].id)
+    words = "\n".join(
+        plain_lines(compose_digest(after, now=flow.clock.now), now=flow.clock.now, more="")
+    )
+    assert "RESOLVED" in words
+
+
+async def test_what_outlives_the_storm_is_told_alone_after_the_repeat_interval(
+    flow: Flow,
+) -> None:
+    await storm(flow, 30)
+    await flow.after(10)
+    await flow.after(10)
+    [digest] = flow.channel.digests.values()
+    last = digest.lines[-1]
+    for line in digest.lines[:-1]:
+        await flow.post(replace(stated("Deployment", line.subject.name), gone=True))
+    await flow.after(90)
+    await flow.after(4 * 3600)
+    assert (await flow.reasons(last.id))[:2] == ["digest", "repeat"]
+
+
+@pytest.mark.parametrize("lost", [True, False])
+async def test_a_digest_is_posted_once_although_the_answer_was_lost(flow: Flow, lost: bool) -> None:
+    await hint(flow, "one")
+    await flow.after(1)
+    flow.channel.lose_answer = lost
+    flow.channel.away = not lost
+    await until_nine(flow)
+    await flow.restart()
+    flow.channel.away = False
+    await flow.after(120)
+    assert len(flow.channel.digests) == 1
+    [digest] = flow.channel.digests.values()
+    assert await flow.reasons(digest.lines[0].id) == [NoticeReason.DIGEST]
+
+
+async def test_a_silenced_hint_is_in_no_digest(flow: Flow) -> None:
+    ids = [await hint(flow, name) for name in ("one", "two")]
+    await flow.after(60)
+    mute = Mute(MuteKind.SILENCE, "s1", "ada", flow.clock.now + timedelta(days=3))
+    await flow.database.write(lambda c: incidents.store_mute(c, ids[0], mute))
+    await until_nine(flow)
+    [digest] = flow.channel.digests.values()
+    assert [line.id for line in digest.lines] == ids[1:]
