@@ -38,7 +38,7 @@ async def test_any_number_of_problems_is_one_message(
     assert (found is not None and found.ts) == posted.ts
     await bot.edit_digest(digest(count, state=State.RESOLVED), posted)
     [message] = slack.channel.roots
-    assert "RESOLVED" in message["text"]
+    assert "RESOLVED" in str(message["text"])
     assert slack.pings() == []
     assert slack.links() == []
 
