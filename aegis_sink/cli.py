@@ -12,8 +12,9 @@ from rich.table import Table
 
 from aegis_sink import __version__
 from aegis_sink.client import ClientError
-from aegis_sink.commands import quarantine, silence
+from aegis_sink.commands import playbooks, quarantine, silence
 from aegis_sink.commands.doctor import doctor_command
+from aegis_sink.commands.evaluate import eval_command
 from aegis_sink.commands.feedback import show_feedback
 from aegis_sink.commands.replay import documents_in, replay_command
 from aegis_sink.commands.terminal import (
@@ -60,8 +61,10 @@ app = typer.Typer(
 )
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(silence.app, name="silence")
+app.add_typer(playbooks.app, name="playbooks")
 app.command("replay")(replay_command)
 app.command("doctor")(doctor_command)
+app.command("eval")(eval_command)
 
 
 def main() -> None:

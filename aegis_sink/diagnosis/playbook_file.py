@@ -265,6 +265,11 @@ def _name_problems(playbook: Playbook) -> Iterator[str]:
                     yield f"cause {cause.id}: the template {template!r} names unknown {name!r}"
                 for unknown in [f for f in filters if f not in FILTERS]:
                     yield f"cause {cause.id}: there is no filter {unknown!r} ({template!r})"
+        if not _reachable(cause):
+            yield (
+                f"cause {cause.id}: nothing can lead to it; give it certain, or for with more than "
+                "one weak condition, or open: true"
+            )
         if any(name not in SIMPLE_NAMES for name, _ in names_in(cause.root_cause[-1])):
             yield (
                 f"cause {cause.id}: its last root_cause must do without values, for when "
@@ -274,6 +279,11 @@ def _name_problems(playbook: Playbook) -> Iterator[str]:
         for topic in (t for fact in example.facts for t in fact):
             if topic not in TOPICS:
                 yield f"example for {example.expect}: there is no topic {topic!r}"
+
+
+def _reachable(cause: Cause) -> bool:
+    most = sum(w.weight for w in cause.speaks_for)
+    return cause.open or cause.certain is not None or most >= Weight.MEDIUM
 
 
 def _templates(cause: Cause) -> Iterator[str]:

@@ -5,6 +5,7 @@ import re
 from aegis_sink.cluster.collectors.events import collect_events
 from aegis_sink.cluster.collectors.generic import add_object, condition_lines
 from aegis_sink.cluster.collectors.pod import examine_pod, is_well
+from aegis_sink.cluster.collectors.rollout import selector
 from aegis_sink.cluster.document import Document, say_time
 from aegis_sink.cluster.visit import Visit, together
 from aegis_sink.model import ObjectRef
@@ -63,7 +64,10 @@ async def collect_cron_job(visit: Visit) -> None:
 
 
 async def _newest_pod(visit: Visit, job: Document) -> None:
-    labels = f"batch.kubernetes.io/controller-uid={job.uid}"
+    # By its own selector: the label in it was called otherwise before Kubernetes 1.27.
+    labels = selector(job.at("spec", "selector"))
+    if not labels:
+        return
     found = await visit.list("Pod", job.namespace, labels=labels, most=MOST_JOBS)
     unwell = sorted(
         (p for p in found or () if not is_well(p)), key=lambda p: (say_time(p.created), p.name)

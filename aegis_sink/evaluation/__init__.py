@@ -1,0 +1,1 @@
+"""Evaluation: recorded incidents run through the real collectors, playbooks and model."""
