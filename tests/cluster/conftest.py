@@ -120,9 +120,11 @@ async def k8sgpt_operator(api: Api) -> None:
         await served(api, name)
 
 
-async def served(api: Api, plural: str) -> None:
+async def served(api: Api, plural: str, group: str = "core.k8sgpt.ai") -> None:
+    """Wait until the CRD can be used."""
+
     async def established() -> dict[str, Any] | None:
-        found = await api.get("CustomResourceDefinition", "", f"{plural}.core.k8sgpt.ai")
+        found = await api.get("CustomResourceDefinition", "", f"{plural}.{group}")
         conditions = found.get("status", {}).get("conditions") or []
         ready = any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
         return found if ready else None

@@ -21,12 +21,14 @@ from aegis_sink.model.facts import (
     ObjectFacts,
     QuotaFacts,
     RolloutFacts,
+    RouteFacts,
     ServiceFacts,
     StorageClassFacts,
     VolumeFacts,
     WorkloadFacts,
 )
 from tests.cluster.api import Api, crd
+from tests.cluster.conftest import served
 from tests.cluster.kubelet import Kubelet
 
 Object = dict[str, Any]
@@ -332,26 +334,13 @@ async def test_a_custom_resource_with_a_custom_owner_goes_through_discovery(
     api: Api, cluster: KubernetesCluster, namespace: str
 ) -> None:
     await api.apply(crd("widgets"))
-    found = await api.get("CustomResourceDefinition", "", "widgets.example.test")
-    assert found["spec"]["group"] == "example.test"
-
-    async def established() -> Object | None:
-        conditions = (await api.get("CustomResourceDefinition", "", "widgets.example.test")).get(
-            "status", {}
-        ).get("conditions") or []
-        good = [c for c in conditions if c["type"] == "Established" and c["status"] == "True"]
-        return good[0] if good else None
-
-    await api.until(established)
+    await served(api, "widgets", "example.test")
     (owner,) = await api.apply(one("Widget", namespace, "example.test/v1", "fleet"))
-    widget = one("Widget", namespace, "example.test/v1",
-                 status={"conditions": [{"type": "Ready", "status": "False",
-                                         "reason": "NoParts", "message": "no screws left"}]})  # fmt: skip
+    widget = one("Widget", namespace, "example.test/v1")
     reference = {"apiVersion": "example.test/v1", "kind": "Widget", "name": "fleet",
                  "uid": owner["metadata"]["uid"], "controller": True}  # fmt: skip
-    status = widget.pop("status")
     widget["metadata"]["ownerReferences"] = [reference]
-    await api.apply({**widget, "spec": {}} | {"conditions": status["conditions"]})
+    await api.apply(widget)
 
     chain, collected = await collect(cluster, "Widget", namespace)
     assert [(ref.kind, ref.name) for ref in chain.chain] == [
@@ -359,6 +348,55 @@ async def test_a_custom_resource_with_a_custom_owner_goes_through_discovery(
         ("Widget", "fleet"),
     ]
     assert facts(collected, ObjectFacts).exists
+
+
+GATEWAYS = {"Gateway": "gateways", "GatewayClass": "gatewayclasses", "HTTPRoute": "httproutes"}
+
+
+@pytest.fixture
+async def gateway_api(api: Api) -> None:
+    """The Gateway API's kinds, with schemas that take anything."""
+    group = "gateway.networking.k8s.io"
+    for kind, plural in GATEWAYS.items():
+        schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+        version = {"name": "v1", "served": True, "storage": True, "subresources": {"status": {}},
+                   "schema": {"openAPIV3Schema": schema}}  # fmt: skip
+        names = {"kind": kind, "listKind": f"{kind}List", "plural": plural,
+                 "singular": kind.lower()}  # fmt: skip
+        definition = one("CustomResourceDefinition", "", "apiextensions.k8s.io/v1",
+                         f"{plural}.{group}",
+                         spec={"group": group, "names": names, "versions": [version],
+                               "scope": "Cluster" if kind == "GatewayClass" else "Namespaced"})  # fmt: skip
+        # The group is Kubernetes' own: the server wants to know that this is not the real one.
+        unapproved = {"api-approved.kubernetes.io": "unapproved, for tests"}
+        definition["metadata"]["annotations"] = unapproved
+        await api.apply(definition)
+    for plural in GATEWAYS.values():
+        await served(api, plural, group)
+
+
+@pytest.mark.usefixtures("gateway_api")
+async def test_the_gateway_apis_kinds_show_what_they_refer_to_and_what_lacks(
+    api: Api, cluster: KubernetesCluster, namespace: str
+) -> None:
+    version = "gateway.networking.k8s.io/v1"
+    rule = {"backendRefs": [{"name": "absent", "port": 80}]}
+    await api.apply(
+        one("GatewayClass", "", version, f"class-{namespace}",
+            spec={"controllerName": "example.test/gateway"}),
+        one("Gateway", namespace, version, spec={"gatewayClassName": f"no-{namespace}"}),
+        one("HTTPRoute", namespace, version,
+            spec={"parentRefs": [{"name": "nowhere"}], "rules": [rule]}),
+    )  # fmt: skip
+    _, collected = await collect(cluster, "GatewayClass", "", f"class-{namespace}")
+    assert facts(collected, RouteFacts).controller == "example.test/gateway"
+    _, collected = await collect(cluster, "Gateway", namespace)
+    told = facts(collected, RouteFacts)
+    assert (told.gateway_class, told.class_exists) == (f"no-{namespace}", False)
+    _, collected = await collect(cluster, "HTTPRoute", namespace)
+    told = facts(collected, RouteFacts)
+    assert [name.rpartition("/")[2] for name in told.missing_parents] == ["nowhere"]
+    assert [name.rpartition("/")[2] for name in told.missing_services] == ["absent"]
 
 
 async def test_more_events_than_a_page_show_the_newest(

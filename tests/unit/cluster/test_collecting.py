@@ -1,6 +1,8 @@
 """What a collection brings back, and what it says when it may not or cannot read."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 from aiohttp import web
@@ -12,7 +14,7 @@ from aegis_sink.diagnosis.redaction import Redactor
 from aegis_sink.model import Finding, ObjectRef, OwnerChain
 from aegis_sink.model.facts import ContainerFacts, EventsFacts, LogFacts, ObjectFacts
 from tests.unit.cluster.fake_api import FakeApi, connected
-from tests.unit.cluster.objects import alone, event, facts_of, finding, owned_by, pod
+from tests.unit.cluster.objects import alone, event, facts_of, finding, metadata, owned_by, pod
 
 
 async def test_a_forbidden_log_names_the_rule_that_would_allow_it(
@@ -275,3 +277,24 @@ async def test_secrets_are_never_asked_for(api: FakeApi, cluster: KubernetesClus
     collected = await cluster.collect(one, alone(one))
     assert collected.evidence == () or "gone" in collected.evidence[0].text
     assert not any("secrets" in path for path in api.asked)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(hours=-1)])
+async def test_ages_are_told_by_the_api_servers_clock(api: FakeApi, ahead: timedelta) -> None:
+    theirs = datetime.now(UTC) + ahead
+    created = (theirs - timedelta(minutes=5)).isoformat()
+    gizmo = {"kind": "ServiceAccount", "metadata": metadata("x", creationTimestamp=created)}
+
+    async def late(request: web.Request) -> web.Response:
+        date = format_datetime(theirs, usegmt=True)
+        body = gizmo if "serviceaccounts" in request.path else {"gitVersion": "v1"}
+        return web.json_response(body, headers={"Date": date})
+
+    api.faults["/"] = late
+    cluster = connected(api)
+    await cluster.status()
+    one = finding("ServiceAccount", "x")
+    collected = await cluster.collect(one, alone(one))
+    age = facts_of(collected, ObjectFacts).age_seconds
+    assert 240 <= age <= 900
+    await cluster.close()
