@@ -1,7 +1,9 @@
 """The whole examination, in the order in which a problem would show."""
 
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -21,6 +23,7 @@ from aegis_sink.doctor.cluster import (
 )
 from aegis_sink.doctor.database import check_database
 from aegis_sink.doctor.k8sgpt import (
+    AS_IN_THE_DOCUMENTS,
     ServiceAddress,
     check_service,
     check_settings,
@@ -42,6 +45,7 @@ from aegis_sink.settings import (
 
 BUDGET = Budget(calls=200, bytes=16 * 1024 * 1024, seconds=60)
 REACH_SECONDS = 5.0
+POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 APPLY = "kubectl apply -f k8sgpt/k8sgpt-cr.yaml"
 
 
@@ -153,8 +157,9 @@ class Examination:
             return
         secret = self.settings.webhook_token
         token = secret.get_secret_value() if secret else ""
+        here = own_door(POD_NAMESPACE, socket.gethostname(), self.settings.port)
         for one in objects:
-            sink = check_sink(one, token=token)
+            sink = check_sink(one, token=token, here=here)
             yield sink
             if sink.health in (Health.OK, Health.WARNING):
                 yield await _target(one, reader, self.settings)
@@ -197,6 +202,14 @@ class Examination:
                 f"{url} cannot be reached from here ({text})",
                 f"curl -sS {url.rstrip('/')}/healthz   # from where people sit",
             )
+
+
+def own_door(namespace_file: Path, host: str, port: int) -> str:
+    """The door's URL inside the cluster: a pod of the chart is named after its Service."""
+    service, _, number = host.rpartition("-")
+    if not (service and number.isdigit() and namespace_file.is_file()):
+        return AS_IN_THE_DOCUMENTS
+    return f"http://{service}.{namespace_file.read_text().strip()}.svc:{port}/webhook"
 
 
 async def _target(cr: Document, reader: Reader, settings: Settings) -> Check:

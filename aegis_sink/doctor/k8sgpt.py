@@ -13,7 +13,7 @@ from aegis_sink.cluster.document import Document
 from aegis_sink.doctor.check import Check, failed, ok, warning
 from aegis_sink.settings import mask_url
 
-OURS = "http://aegis-sink.aegis.svc:8080/webhook"
+AS_IN_THE_DOCUMENTS = "http://aegis-sink.aegis.svc:8080/webhook"
 DOOR = "/webhook"
 SELF = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104 — compared, not bound
 LOCAL_BACKENDS = frozenset({"localai"})
@@ -45,41 +45,46 @@ def service_of(url: str, namespace: str) -> ServiceAddress | None:
             return None
 
 
-def check_sink(cr: Document, *, token: str) -> Check:
-    """Does what this object finds come here? `token` is AEGIS_WEBHOOK_TOKEN, "" for none."""
+def check_sink(cr: Document, *, token: str, here: str = AS_IN_THE_DOCUMENTS) -> Check:
+    """Does what this object finds come here?
+
+    `token` is AEGIS_WEBHOOK_TOKEN, "" for none. `here` is the URL that fixes name.
+    """
     name = f"sink {cr.namespace}/{cr.name}"
     sink = cr.at("spec", "sink")
     url = sink.text("webhook")
     secret = sink.text("secret", "name")
     if not sink.text("type") or not (url or secret):
-        return failed(name, "no sink is set: K8sGPT posts nothing", _patch(cr, sink=_both()))
+        return failed(name, "no sink is set: K8sGPT posts nothing", _patch(cr, sink=_both(here)))
     if secret and not url:
         return failed(
             name,
             f"only `secret` is set ({secret}): K8sGPT knows by `webhook` what it has posted, so "
             "every finding is posted again at every analysis",
-            _patch(cr, sink={"webhook": OURS}),
+            _patch(cr, sink={"webhook": here}),
         )
-    if trouble := _url_trouble(cr, url, secret=secret, token=token):
+    if trouble := _url_trouble(cr, url, secret=secret, token=token, here=here):
         return trouble
     kept = f"the URL in Secret {secret} (not read), noted as {mask_url(url)}"
     return ok(name, f"posts to {kept if secret else _without_token(url, token)}")
 
 
-def _url_trouble(cr: Document, url: str, *, secret: str, token: str) -> Check | None:
+def _url_trouble(cr: Document, url: str, *, secret: str, token: str, here: str) -> Check | None:
     name = f"sink {cr.namespace}/{cr.name}"
     parts = _split(url)
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-        return failed(name, "`webhook` is no web address", _patch(cr, sink=_both()))
+        return failed(name, "`webhook` is no web address", _patch(cr, sink=_both(here)))
     host = parts.hostname
     shown = _without_token(url, token)
     if host == "slack.com" or host.endswith(".slack.com"):
-        return failed(name, f"posts straight to Slack ({host}), not here", _patch(cr, sink=_both()))
+        return failed(
+            name, f"posts straight to Slack ({host}), not here", _patch(cr, sink=_both(here))
+        )
     if host in SELF:
         return failed(
             name,
             f"posts to {host}: that is the operator's own pod",
-            _patch(cr, sink={"webhook": OURS}),
+            _patch(cr, sink={"webhook": here}),
         )
     if parts.path != DOOR and not parts.path.startswith(f"{DOOR}/"):
         return failed(
@@ -98,7 +103,7 @@ def _url_trouble(cr: Document, url: str, *, secret: str, token: str) -> Check | 
         return warning(
             name,
             "`webhook` carries a token, and everybody who may read Results sees it",
-            _patch(cr, sink={"webhook": OURS}) + "   # the token stays in the Secret",
+            _patch(cr, sink={"webhook": here}) + "   # the token stays in the Secret",
         )
     if secret or not token:
         return None
@@ -106,18 +111,18 @@ def _url_trouble(cr: Document, url: str, *, secret: str, token: str) -> Check | 
         return failed(
             name,
             f"posts to {shown} without the token: each post is answered 401",
-            _secret(cr),
+            _secret(cr, here),
         )
     if not hmac.compare_digest(carried.encode(), token.encode()):
         return failed(
             name,
             "posts with another token than AEGIS_WEBHOOK_TOKEN: each post is answered 401",
-            _secret(cr),
+            _secret(cr, here),
         )
     return warning(
         name,
         "the token stands in `webhook`, and K8sGPT writes that into every Result",
-        _secret(cr),
+        _secret(cr, here),
     )
 
 
@@ -221,10 +226,10 @@ def _split(url: str) -> SplitResult | None:
     return parts
 
 
-def _both() -> Mapping[str, object]:
+def _both(here: str) -> Mapping[str, object]:
     return {
         "type": "mattermost",
-        "webhook": OURS,
+        "webhook": here,
         "secret": {"name": "aegis-sink-url", "key": "url"},
     }
 
@@ -234,11 +239,11 @@ def _patch(cr: Document, **spec: object) -> str:
     return f"kubectl -n {cr.namespace} patch k8sgpt {cr.name} --type merge -p '{patch}'"
 
 
-def _secret(cr: Document) -> str:
+def _secret(cr: Document, here: str) -> str:
     return (
         f"kubectl -n {cr.namespace} create secret generic aegis-sink-url "
-        f'--from-literal=url="http://aegis:$TOKEN@{OURS.removeprefix("http://")}" && '
-        f"{_patch(cr, sink={'webhook': OURS, 'secret': {'name': 'aegis-sink-url', 'key': 'url'}})}"
+        f'--from-literal=url="http://aegis:$TOKEN@{here.removeprefix("http://")}" && '
+        f"{_patch(cr, sink={'webhook': here, 'secret': {'name': 'aegis-sink-url', 'key': 'url'}})}"
     )
 
 

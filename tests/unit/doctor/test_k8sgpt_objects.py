@@ -8,6 +8,7 @@ import yaml
 
 from aegis_sink.cluster.document import Document
 from aegis_sink.doctor.check import Check, Health
+from aegis_sink.doctor.examination import own_door
 from aegis_sink.doctor.k8sgpt import (
     ServiceAddress,
     check_service,
@@ -68,6 +69,16 @@ def test_each_sink_gets_its_verdict_and_a_fix(
     assert check.health is health, check
     assert says in check.found
     assert bool(check.fix) is (health is not Health.OK)
+
+
+def test_the_fix_names_the_door_of_this_very_pod(tmp_path: Path) -> None:
+    namespace = tmp_path / "namespace"
+    assert own_door(namespace, "my-laptop-7", 8080) == GOOD
+    namespace.write_text("watching")
+    here = own_door(namespace, "sink-0", 8080)
+    assert here == "http://sink.watching.svc:8080/webhook"
+    check = check_sink(k8sgpt(sink={"type": "slack", "secret": SECRET}), token=TOKEN, here=here)
+    assert here in check.fix
 
 
 @pytest.mark.parametrize(
