@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from aegis_sink.diagnosis.conditions import Condition, Held, holds, topics_of
 from aegis_sink.diagnosis.digest import digest
-from aegis_sink.diagnosis.filling import Values, fill, fill_or_ask, names_in
+from aegis_sink.diagnosis.filling import Values, fill, fill_or_ask
 from aegis_sink.diagnosis.fixes import render
 from aegis_sink.diagnosis.observations import Observations, View
 from aegis_sink.diagnosis.playbooks import Cause, FixPlan, Playbook, Playbooks, Weight
@@ -155,17 +155,18 @@ def choose(case: Case, assessment: Assessment, cause_id: str) -> Diagnosis:
 
 
 def _score(playbook: Playbook, observations: Observations, case: Case) -> Iterable[_Scored]:
+    applies_in = _Applies(playbook.when)
+    if not any(applies_in(view).truth for view in observations.views(applies_in.topics)):
+        return ()  # most playbooks, at the cost of one condition
     done: dict[str, _Scored] = {}
     for cause in sorted(playbook.causes, key=lambda c: bool(c.part_of)):
         wider = done.get(cause.part_of)
         if cause.part_of and (wider is None or wider.excluded):
             continue
-        topics = topics_of(playbook.when).union(
-            *(topics_of(c) for c in _conditions(cause)), _template_topics(cause)
-        )
+        topics = applies_in.topics | cause.topics
         best: _Scored | None = None
         for view in observations.views(topics):
-            applies = holds(playbook.when, view)
+            applies = applies_in(view)
             if not applies.truth:
                 continue
             scored = _weigh(cause, view, applies, case, wider)
@@ -174,6 +175,25 @@ def _score(playbook: Playbook, observations: Observations, case: Case) -> Iterab
         if best is not None:
             done[cause.id] = best
     return done.values()
+
+
+class _Applies:
+    """A playbook's `when`, answered once for each of the things it asks about.
+
+    A log is one container's, so a `when` that asks of logs is answered for each container.
+    """
+
+    def __init__(self, when: Condition) -> None:
+        topics = topics_of(when)
+        self.topics = topics | {"container"} if "log" in topics else topics
+        self._when = when
+        self._known: dict[tuple[int, ...], Held] = {}
+
+    def __call__(self, view: View) -> Held:
+        key = tuple(id(view.focus.get(topic)) for topic in self.topics)
+        if key not in self._known:
+            self._known[key] = holds(self._when, view)
+        return self._known[key]
 
 
 def _rank(scored: _Scored) -> tuple[bool, bool, int, int]:
@@ -226,20 +246,6 @@ def _weigh(
         ),
     )
     return _Scored(candidate, excluded)
-
-
-def _conditions(cause: Cause) -> list[Condition]:
-    weighed = (*cause.speaks_for, *cause.speaks_against)
-    return [*([cause.certain] if cause.certain else []), *(w.condition for w in weighed)]
-
-
-def _template_topics(cause: Cause) -> frozenset[str]:
-    return frozenset(
-        name.partition(".")[0]
-        for text in cause.root_cause
-        for name, _ in names_in(text)
-        if "." in name
-    )
 
 
 def _words(case: Case, grounds: Sequence[Held]) -> Mapping[str, str]:

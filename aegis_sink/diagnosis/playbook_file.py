@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from typing import Any, cast
@@ -23,6 +24,7 @@ from aegis_sink.diagnosis.conditions import (
     Says,
     Threshold,
     fields_of,
+    topics_of,
 )
 from aegis_sink.diagnosis.filling import FILTERS, names_in
 from aegis_sink.diagnosis.playbooks import (
@@ -146,6 +148,19 @@ def _playbook(document: Mapping[str, Any], source: str) -> Playbook:
 
 
 def _cause(raw: Mapping[str, Any]) -> Cause:
+    cause = _read_cause(raw)
+    return replace(cause, topics=_topics(cause))
+
+
+def _topics(cause: Cause) -> frozenset[str]:
+    weighed = (*cause.speaks_for, *cause.speaks_against)
+    conditions = [w.condition for w in weighed] + ([cause.certain] if cause.certain else [])
+    named = (name for text in cause.root_cause for name, _ in names_in(text) if "." in name)
+    said = frozenset(name.partition(".")[0] for name in named)
+    return said.union(*(topics_of(condition) for condition in conditions))
+
+
+def _read_cause(raw: Mapping[str, Any]) -> Cause:
     return Cause(
         id=raw["id"],
         title=raw["title"],

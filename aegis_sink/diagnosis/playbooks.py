@@ -67,7 +67,8 @@ class Cause:
     `part_of` names the wider cause this one narrows down: it needs evidence of its own, and
     inherits the wider one's. `open` marks a cause which only restates the symptom: alone it gives
     the verdict cannot_tell. `harmless` gives not_a_problem. `outranks` are causes which are
-    consequences of this one. `missing` is what would settle it.
+    consequences of this one. `missing` is what would settle it. `topics` are those its conditions
+    and its root cause speak of, worked out once for all assessments.
     """
 
     id: str
@@ -82,6 +83,7 @@ class Cause:
     outranks: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     fixes: tuple[FixPlan, ...] = ()
+    topics: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,15 @@ def test_a_users_folder_adds_playbooks_and_changes_the_version(tmp_path: Path) -
     assert check(tmp_path) == ()
 
 
+def test_a_cause_that_nothing_can_lead_to_is_named(tmp_path: Path) -> None:
+    (tmp_path / "tape.yaml").write_text(
+        GOOD.replace("    certain: {", "    for: [{weak: {").replace(
+            "offline'}\nexamples", "offline'}}]\nexamples"
+        )
+    )
+    assert [p for p in check(tmp_path) if "nothing can lead to it" in p]
+
+
 def test_a_users_playbook_replaces_the_builtin_one_of_the_same_id(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(GOOD.replace("id: tape\n", "id: hygiene\n"))
     causes = Playbooks.load(tmp_path).causes
