@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 from slack_sdk.signature import Clock, SignatureVerifier
 
 from aegis_sink.notify.buttons import ActionKind
+from aegis_sink.notify.text import one_line
 
 BODY_LIMIT_BYTES = 1024 * 1024
 ID_CHARACTERS = 200
@@ -105,6 +106,7 @@ def action_of(payload: Mapping[str, object]) -> Action:
         raise refuse("a button without an incident")
     if not 0 < len(user_id) <= ID_CHARACTERS:
         raise refuse("nobody pressed it")
+    name = _text(user, "username") or _text(user, "name")
     # The trigger is Slack's name for one interaction; the rest stands in where it is missing.
     unique = (_text(payload, "trigger_id"), user_id, kind, incident_id, _text(item, "action_ts"))
     return Action(
@@ -112,7 +114,7 @@ def action_of(payload: Mapping[str, object]) -> Action:
         kind=kind,
         incident_id=incident_id,
         user_id=user_id,
-        user_name=(_text(user, "username") or _text(user, "name") or user_id)[:ID_CHARACTERS],
+        user_name=one_line(name)[:ID_CHARACTERS] or user_id,
         response_url=response_url,
     )
 

@@ -96,33 +96,9 @@ class SlackSocket:
 
         Raises NotifyRefused for a wrong token or missing scope, NotifyUnavailable else.
         """
+        # Asked here first: the SDK's connect() tries a wrong token again for ever.
         web = AsyncWebClient(base_url=self._api_url, logger=_sdk_log, timeout=int(CONNECT_SECONDS))
-        error: NotifyError
-        try:
-            # Asked here first: the SDK's connect() tries a wrong token again for ever.
-            answer = await web.apps_connections_open(app_token=self._app_token)
-        except SlackApiError as exc:
-            data = exc.response.data  # a text where it was not Slack who answered
-            code = str(data.get("error")) if isinstance(data, dict) else "nothing it should"
-            if code in TOKEN_CODES:
-                error = NotifyRefused(
-                    f"Slack said {code} when opening Socket Mode: set AEGIS_SLACK_APP_TOKEN to an "
-                    "app-level token (xapp-…) with the scope connections:write, and turn Socket "
-                    "Mode on"
-                )
-            else:
-                error = NotifyUnavailable(f"Slack said {code} when opening Socket Mode")
-        except (aiohttp.ClientError, TimeoutError) as exc:
-            error = NotifyUnavailable(
-                f"Slack's Socket Mode cannot be reached: {type(exc).__name__}"
-            )
-        except AttributeError:
-            # slack_sdk 3.47 asks a text or a list for ["ok"]: status 200, and not Slack's JSON.
-            error = NotifyUnavailable("the answer is not Slack's when opening Socket Mode")
-        else:
-            await self._listen(web, str(answer["url"]))
-            return
-        raise error
+        await self._listen(web, await _address(self._app_token, web))
 
     async def close(self) -> None:
         """Close the socket."""
@@ -159,6 +135,34 @@ class SlackSocket:
         if request.type == "interactive" and not await self._desk.take(request.payload):
             return  # not stored: Slack tells the person that it did not work
         await client.send_socket_mode_response(SocketModeResponse(envelope_id=request.envelope_id))
+
+
+async def _address(app_token: str, web: AsyncWebClient) -> str:
+    """Where a socket may be opened, once, within half a minute; it holds a ticket.
+
+    Raises NotifyRefused for a wrong token or missing scope, NotifyUnavailable else.
+    """
+    error: NotifyError
+    try:
+        answer = await web.apps_connections_open(app_token=app_token)
+    except SlackApiError as exc:
+        data = exc.response.data  # a text where it was not Slack who answered
+        code = str(data.get("error")) if isinstance(data, dict) else "nothing it should"
+        if code in TOKEN_CODES:
+            error = NotifyRefused(
+                f"Slack said {code} when opening Socket Mode: set AEGIS_SLACK_APP_TOKEN to an "
+                "app-level token (xapp-…) with the scope connections:write, and turn Socket Mode on"
+            )
+        else:
+            error = NotifyUnavailable(f"Slack said {code} when opening Socket Mode")
+    except (aiohttp.ClientError, TimeoutError) as exc:
+        error = NotifyUnavailable(f"Slack's Socket Mode cannot be reached: {type(exc).__name__}")
+    except AttributeError:
+        # slack_sdk 3.47 asks a text or a list for ["ok"]: status 200, and not Slack's JSON.
+        error = NotifyUnavailable("the answer is not Slack's when opening Socket Mode")
+    else:
+        return str(answer["url"])
+    raise error
 
 
 # Until somebody changes a setting (docs.slack.dev, apps.connections.open).

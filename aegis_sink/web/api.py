@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 from starlette.requests import Request
@@ -16,11 +17,14 @@ from aegis_sink.flow.progress import Progress
 from aegis_sink.intake.problem import problem
 from aegis_sink.model import Incident, State
 from aegis_sink.model.codec import incident_summary, incident_to_json, rfc3339
+from aegis_sink.settings import parse_duration
 from aegis_sink.store import incidents, quarantine
 from aegis_sink.store.database import Connection, Database
 from aegis_sink.store.incidents import BadCursor, Filter
 from aegis_sink.store.quarantine import Quarantined
 from aegis_sink.web.guard import Guard, limit_of, object_in, plain
+
+LONGEST_SILENCE = timedelta(days=366)
 
 
 class Act(Protocol):
@@ -51,6 +55,8 @@ class Api:
             Route(one, self.guard(self.show), methods=["GET"]),
             Route(f"{one}/ack", self.guard(self.acknowledge), methods=["POST"]),
             Route(f"{one}/resolve", self.guard(self.resolve), methods=["POST"]),
+            Route(f"{one}/silence", self.guard(self.silence), methods=["POST"]),
+            Route(f"{one}/silence", self.guard(self.end_silence), methods=["DELETE"]),
             Route(f"{one}/replay", self.guard(self.replay), methods=["POST"]),
             Route("/v1/quarantine", self.guard(self.quarantine), methods=["GET"]),
             Route("/v1/quarantine/{id}/retry", self.guard(self.retry), methods=["POST"]),
@@ -84,6 +90,18 @@ class Api:
     async def resolve(self, request: Request) -> Response:
         """`POST /v1/incidents/{id}/resolve`: over, says a person."""
         return await self._act(request, acts.resolve)
+
+    async def silence(self, request: Request) -> Response:
+        """`POST /v1/incidents/{id}/silence`: nothing of this one is told for a while."""
+        try:
+            length = await _how_long(request)
+        except ValueError as error:
+            return problem(400, str(error))
+        return await self._act(request, partial(acts.silence, length=length))
+
+    async def end_silence(self, request: Request) -> Response:
+        """`DELETE /v1/incidents/{id}/silence`: before its time."""
+        return await self._act(request, acts.end_silence)
 
     async def replay(self, request: Request) -> Response:
         """`POST /v1/incidents/{id}/replay`: its raw bodies once more, as a new incident."""
@@ -184,6 +202,21 @@ def _filter(request: Request) -> Filter:
         limit=limit_of(request),
         cursor=query.get("cursor") or None,
     )
+
+
+async def _how_long(request: Request) -> timedelta | None:
+    """`{"duration": "1h"}` of the body; None, until it is resolved, where it is not said."""
+    data = await object_in(request, '{"duration": "1h"}')
+    said = data.get("duration")
+    if said is None:
+        return None
+    try:
+        length = parse_duration(said)
+    except ValueError as error:
+        raise ValueError(f"duration {error}") from error
+    if not timedelta(0) < length <= LONGEST_SILENCE:
+        raise ValueError(f"duration is not between nothing and {LONGEST_SILENCE.days} days")
+    return length
 
 
 async def _who_and_why(request: Request) -> tuple[str, str]:

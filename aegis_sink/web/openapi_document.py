@@ -74,6 +74,17 @@ ACT = {
 }
 
 
+HUSH = {
+    "required": False,
+    "content": {
+        JSON: {
+            "schema": {
+                "type": "object",
+                "properties": {"duration": TEXT, "by": TEXT, "reason": TEXT},
+            }
+        }
+    },
+}
 SILENCE = {
     "required": True,
     "content": {
@@ -126,11 +137,11 @@ def _dialect(name: str) -> Json:
     return {"$ref": f"#/components/schemas/dialect_{name}"}
 
 
-def _act(summary: str) -> Json:
+def _act(summary: str, body: Json | None = ACT) -> Json:
     return {
         "summary": summary,
         "parameters": [ID],
-        "requestBody": ACT,
+        **({"requestBody": body} if body else {}),
         "responses": {
             "200": _answer("The incident as it stands now.", _ref("Incident")),
             **_problems(400, 401, 404, 409, 503),
@@ -204,6 +215,10 @@ def _paths() -> Json:
         },
         "/v1/incidents/{id}/ack": {"post": _act("Acknowledge: repeats stop")},
         "/v1/incidents/{id}/resolve": {"post": _act("Resolve by hand")},
+        "/v1/incidents/{id}/silence": {
+            "post": _act("Tell nothing of this one until it is resolved, or for a while", HUSH),
+            "delete": _act("End the silence of this one", None),
+        },
         "/v1/incidents/{id}/replay": {
             "post": {
                 "summary": "Put the raw bodies behind an incident through the door again",

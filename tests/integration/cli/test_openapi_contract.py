@@ -32,6 +32,7 @@ MORE_THAN_A_SCHEMA_SAYS = {
     "/v1/findings": [positive_data_acceptance],
     "/v1/incidents": [positive_data_acceptance],
     "/v1/silences": [positive_data_acceptance],
+    "/v1/incidents/{id}/silence": [positive_data_acceptance],
     "/v1/silences/preview": [positive_data_acceptance],
 }
 OPERATIONS = [(method, path) for path, item in document()["paths"].items() for method in item]

@@ -182,6 +182,8 @@ ROUTES = [
     ("GET", "/v1/incidents/x"),
     ("POST", "/v1/incidents/x/ack"),
     ("POST", "/v1/incidents/x/resolve"),
+    ("POST", "/v1/incidents/x/silence"),
+    ("DELETE", "/v1/incidents/x/silence"),
     ("POST", "/v1/incidents/x/replay"),
     ("GET", "/v1/quarantine"),
     ("POST", "/v1/quarantine/x/retry"),
@@ -279,3 +281,21 @@ async def test_what_is_over_cannot_be_acknowledged_and_says_so(served: Any) -> N
     assert is_problem(late, 409)
     assert "It is over" in late.json["detail"]
     assert (await served.get(route)).json["state"] == "resolved"
+
+
+async def test_one_incident_is_silenced_for_a_while_or_for_good_and_told_again(
+    served: Any,
+) -> None:
+    posted = await served.post("/v1/findings", result())
+    route = f"/v1/incidents/{posted.json['incidents'][0]['id']}/silence"
+    assert (await served.ask("DELETE", route)).json["state"] == "open"
+    for wrong in ({"duration": "soon"}, {"duration": False}, {"duration": "9999d"}, [1]):
+        assert is_problem(await served.post(route, wrong), 400)
+    hushed = (await served.post(route, {"duration": "1h", "by": "ada"})).json
+    assert (hushed["state"], hushed["silenced_by"]) == ("silenced", "ada")
+    assert hushed["silenced_until"].endswith("Z")
+    late = await served.post(route, {"by": "bob"})
+    assert is_problem(late, 409)
+    assert "ada silenced it until" in late.json["detail"]
+    assert (await served.ask("DELETE", route)).json["state"] == "open"
+    assert (await served.post(route)).json["silenced_until"] is None

@@ -109,6 +109,8 @@ def test_what_cannot_be_stored_is_made_plain() -> None:
     action = action_of(pressed(user={"id": "U1", "username": "a\ud800" * 1000}))
     assert action.user_name.encode()
     assert len(action.user_name) <= 200
+    assert action_of(pressed(user={"id": "U1", "name": "a\x1b[31m\nb"})).user_name == "a b"
+    assert action_of(pressed(user={"id": "U1", "name": "\x00"})).user_name == "U1"
 
 
 @pytest.mark.parametrize(
