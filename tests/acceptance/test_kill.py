@@ -90,12 +90,16 @@ class Sink:
 
     async def incidents(self) -> list[dict[str, Any]]:
         """All, whole."""
-        found = await self._get("/v1/incidents?limit=500")
-        return [await self._get(f"/v1/incidents/{one['id']}") for one in found["incidents"]]
+        cursor, found = "", []
+        while cursor is not None:
+            page = await self._get(f"/v1/incidents?limit=500&cursor={cursor}")
+            found += page["incidents"]
+            cursor = page["next_cursor"]
+        return [await self._get(f"/v1/incidents/{one['id']}") for one in found]
 
     async def until(self, state: str, count: int = 1) -> list[dict[str, Any]]:
         """Wait until `count` incidents are `told`, or `resolved` and told so."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS + count):
             while True:
                 found = await self.incidents()
                 done = [
