@@ -16,6 +16,7 @@ from aegis_sink.commands import playbooks, quarantine, silence
 from aegis_sink.commands.doctor import doctor_command
 from aegis_sink.commands.evaluate import eval_command
 from aegis_sink.commands.feedback import show_feedback
+from aegis_sink.commands.reconcile import reconcile_command
 from aegis_sink.commands.replay import documents_in, replay_command
 from aegis_sink.commands.terminal import (
     AsJson,
@@ -65,6 +66,7 @@ app.add_typer(playbooks.app, name="playbooks")
 app.command("replay")(replay_command)
 app.command("doctor")(doctor_command)
 app.command("eval")(eval_command)
+app.command("reconcile")(reconcile_command)
 
 
 def main() -> None:

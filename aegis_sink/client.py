@@ -84,6 +84,10 @@ class Client:
         """`DELETE /v1/silences/{id}`."""
         return await self._ask("DELETE", f"/v1/silences/{quote(silence_id, safe='')}")
 
+    async def reconcile(self) -> Answer:
+        """`POST /v1/reconcile`."""
+        return await self._ask("POST", "/v1/reconcile")
+
     async def incident(self, incident_id: str) -> Answer:
         """`GET /v1/incidents/{id}`."""
         return await self._ask("GET", f"/v1/incidents/{quote(incident_id, safe='')}")

@@ -1,6 +1,6 @@
 """The numbers at `/metrics`. Every name is documented in docs/operations.md; a test compares."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -68,6 +68,50 @@ class Metrics:
         self._quarantine_bytes = Gauge(
             "aegis_sink_quarantine_bytes", "Bytes that quarantine takes.", registry=self.registry
         )
+
+        self._results = Gauge(
+            "aegis_sink_results", "Results in the cluster.", registry=self.registry
+        )
+        self._results_age = Gauge(
+            "aegis_sink_results_listed_seconds",
+            "How long ago Results were last listed whole; NaN before that.",
+            registry=self.registry,
+        )
+        self._restarts = Counter(
+            "aegis_sink_results_restarts",
+            "Lists and watches of Results begun anew, by reason (resync, ended, expired, cut, "
+            "silent, missing, refused, away).",
+            ["reason"],
+            registry=self.registry,
+        )
+        self._held = Gauge(
+            "aegis_sink_results_held",
+            "Incidents held open because all Results of their K8sGPT CR vanished at once.",
+            registry=self.registry,
+        )
+        self._leading = Gauge(
+            "aegis_sink_reconciler_leading",
+            "1 on the replica that watches Results, else 0.",
+            registry=self.registry,
+        )
+
+    def watch_results(
+        self,
+        *,
+        seen: Callable[[], float],
+        listed_seconds: Callable[[], float],
+        held: Callable[[], float],
+        leading: Callable[[], float],
+    ) -> None:
+        """Where the numbers of the reconciler come from, asked at each scrape."""
+        self._results.set_function(seen)
+        self._results_age.set_function(listed_seconds)
+        self._held.set_function(held)
+        self._leading.set_function(leading)
+
+    def count_restart(self, reason: str) -> None:
+        """A list or a watch of Results began anew."""
+        self._restarts.labels(reason).inc()
 
     def count_post(self, door: str, outcome: str) -> None:
         """A request at a door got its answer."""

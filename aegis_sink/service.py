@@ -35,6 +35,7 @@ from aegis_sink.flow.inbox import Sorting
 from aegis_sink.flow.muting import Muting
 from aegis_sink.flow.progress import Progress
 from aegis_sink.flow.replay import Replay
+from aegis_sink.flow.resolving import Resolving
 from aegis_sink.flow.retention import keep_dropping
 from aegis_sink.flow.stages import Investigation
 from aegis_sink.flow.telling import Telling
@@ -52,6 +53,7 @@ from aegis_sink.notify.notifier import Notifier
 from aegis_sink.notify.slack import SlackBot
 from aegis_sink.notify.terminal import TerminalNotifier
 from aegis_sink.notify.webhook import SlackWebhook
+from aegis_sink.reconciling import Reconciling, build_reconciling
 from aegis_sink.settings import Settings, SettingsError, is_loopback
 from aegis_sink.store import installation, jobs
 from aegis_sink.store.database import Connection, Database, open_engine
@@ -64,6 +66,7 @@ from aegis_sink.web.api import Api
 from aegis_sink.web.guard import Guard
 from aegis_sink.web.health import Health
 from aegis_sink.web.openapi import schema_routes
+from aegis_sink.web.reconcile import ReconcileApi
 from aegis_sink.web.silences import SilenceApi
 from aegis_sink.web.slack import SlackActions
 
@@ -110,6 +113,7 @@ class Service:
     diagnoser: Diagnoser | None
     worker: Worker
     digests: Digests
+    reconciling: Reconciling | None
     buttons: Buttons | None
     app: Front
     metrics: Metrics
@@ -137,6 +141,8 @@ class Service:
         ]
         if self.buttons is not None and self.buttons.socket is not None:
             tasks.append(asyncio.create_task(self.buttons.socket.run(), name="socket-mode"))
+        if self.reconciling is not None:
+            tasks.append(asyncio.create_task(self.reconciling.run(), name="reconciler"))
         if self.diagnoser is not None:
             tasks.append(asyncio.create_task(_warm_up(self.diagnoser), name="warm-up"))
         log.info("kubernetes: %s; messages: %s", await self.cluster.status(), self.notifier.name)
@@ -184,19 +190,7 @@ async def build(
     playbooks = Playbooks.load(*folders)
     signatures = _signing_secrets("AEGIS_SIGNING_SECRET", settings.signing_secret)
     forwarder = _forwarder(settings, clock)
-    engine = open_engine(settings.database_url.get_secret_value())
-    lock = _lock(engine.url.database)
-    try:
-        migrate(engine)
-    except StoreUnusable:
-        if lock is not None:
-            lock.close()
-        raise
-    database = Database(engine)
-    database.start()
-
-    fresh_key = secrets.token_bytes(32)
-    redact = Redactor(await database.write(lambda c: installation.redaction_key(c, fresh_key)))
+    database, redact, lock = await _open(settings)
     metrics = Metrics()
     progress = Progress()
     cluster = await connect(
@@ -245,10 +239,10 @@ async def build(
         jitter=random.random,
         redact=redact,
         group_wait=settings.group_wait,
-        resolve_hold=settings.resolve_hold,
         muting=muting,
         always_ask=settings.llm_always_ask,
     )
+    resolving = Resolving(database, cluster, clock, random.random, settings.resolve_hold)
     telling = Telling(
         database=database,
         notifier=notifier,
@@ -277,7 +271,7 @@ async def build(
         jobs.COLLECT: Stage(investigation.collect, COLLECT_AT_ONCE),
         jobs.DIAGNOSE: Stage(investigation.diagnose, settings.llm_concurrency),
         jobs.TELL: Stage(telling.tell, TELL_AT_ONCE),
-        jobs.RESOLVE: Stage(investigation.resolve, 1),
+        jobs.RESOLVE: Stage(resolving.resolve, 1),
     }
     if forwarder is not None:
         forwarding = Forwarding(
@@ -311,6 +305,18 @@ async def build(
         observe=observe,
         posts=lambda: door.sorting.posts,
     )
+    reconciling = None
+    if isinstance(cluster, KubernetesCluster):
+        reconciling = build_reconciling(
+            settings,
+            cluster,
+            database,
+            redact=redact,
+            clock=clock,
+            new_id=new_id,
+            wake=worker.wake,
+            metrics=metrics,
+        )
     replay = Replay(database, door, settings.cluster_name)
     gate = ApiGate(
         _secret(settings.api_token),
@@ -364,12 +370,15 @@ async def build(
         dependencies["forward"] = forwarder.status
     if buttons is not None and buttons.socket is not None:
         dependencies["buttons"] = buttons.socket.status
+    if reconciling is not None:
+        dependencies["results"] = reconciling.status
     health = Health(database, metrics, lambda: worker.alive, dependencies)
 
     app = Starlette(
         routes=[
             Route("/v1/findings", post_findings),
             *api.routes(),
+            *ReconcileApi(gate, reconciling.once if reconciling else None).routes(),
             *slack_actions.routes(),
             *SilenceApi(database, guard, muting, clock, new_id, worker.wake).routes(),
             *health.routes(),
@@ -390,6 +399,7 @@ async def build(
         worker=worker,
         digests=digests,
         buttons=buttons,
+        reconciling=reconciling,
         app=Front(post, app),
         metrics=metrics,
         clock=clock,
@@ -397,6 +407,35 @@ async def build(
     )
     app.router.lifespan_context = service.running
     return service
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[tuple[Database, Redactor]]:
+    """The database for a command that writes while no service runs. StoreUnusable."""
+    database, redact, lock = await _open(settings)
+    try:
+        yield database, redact
+    finally:
+        await database.close()
+        if lock is not None:
+            lock.close()
+
+
+async def _open(settings: Settings) -> tuple[Database, Redactor, TextIO | None]:
+    """The database, in this version's schema and locked for this process, and its redactor."""
+    engine = open_engine(settings.database_url.get_secret_value())
+    lock = _lock(engine.url.database)
+    try:
+        migrate(engine)
+    except StoreUnusable:
+        if lock is not None:
+            lock.close()
+        raise
+    database = Database(engine)
+    database.start()
+    fresh_key = secrets.token_bytes(32)
+    redact = Redactor(await database.write(lambda c: installation.redaction_key(c, fresh_key)))
+    return database, redact, lock
 
 
 def _notifier(settings: Settings, write: Callable[[str], object]) -> Notifier:

@@ -152,6 +152,21 @@ class Settings(BaseModel):
     results_namespace: str | None = Field(
         None, description="Where Results are read; all namespaces when not set."
     )
+    resync_interval: Duration = Field(
+        timedelta(minutes=10),
+        description="Results are listed anew after this, besides being watched.",
+    )
+    lease_name: str = Field(
+        "aegis-sink",
+        min_length=1,
+        max_length=63,
+        description="The Lease by which several replicas agree who watches Results.",
+    )
+    lease_namespace: str | None = Field(
+        None,
+        description="The namespace of that Lease; the pod's own when not set. Outside of a "
+        "cluster, and without one, no Lease is taken.",
+    )
     webhook_token: SecretStr | None = Field(
         None,
         description="Required on `/webhook` when set: last path segment, or Basic password in the URL.",

@@ -20,8 +20,10 @@ CHART = Path(__file__).parent / "aegis-sink"
 RBAC = CHART / "files" / "rbac.yaml"
 SCHEMA = CHART / "values.schema.json"
 
-OURS = frozenset({"host", "port", "database_url", "allow_unauthenticated"})
-"""Settings that the chart decides: it needs a token, one port and one volume."""
+OURS = frozenset(
+    {"host", "port", "database_url", "allow_unauthenticated", "lease_name", "lease_namespace"}
+)
+"""Settings that the chart decides: it needs a token, one port, one volume and one Lease."""
 SECRETS = frozenset(
     name
     for name, field in Settings.model_fields.items()

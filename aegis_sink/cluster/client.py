@@ -12,13 +12,16 @@ from aegis_sink.cluster.collectors import collector
 from aegis_sink.cluster.connection import Connection, configured_by
 from aegis_sink.cluster.discovery import Discovery
 from aegis_sink.cluster.errors import ClusterError, ClusterUnavailable
+from aegis_sink.cluster.health import Health, judge
+from aegis_sink.cluster.lease import Elector
 from aegis_sink.cluster.owners import FromName
 from aegis_sink.cluster.packer import DEFAULT_TOKENS, pack
 from aegis_sink.cluster.reader import Budget, Reader
+from aegis_sink.cluster.results import Pace, Results
 from aegis_sink.cluster.shared import Shared
 from aegis_sink.cluster.siblings import likeness, siblings
 from aegis_sink.cluster.visit import Visit
-from aegis_sink.model import Collected, Finding, OwnerChain
+from aegis_sink.model import Collected, Finding, ObjectRef, OwnerChain
 
 Redact = Callable[[str], str]
 
@@ -112,6 +115,37 @@ class KubernetesCluster:
             likeness(finding, owners.subject), lambda: self._collect(finding, owners)
         )
 
+    async def health(self, ref: ObjectRef) -> Health:
+        """Does this object look well now? Raises ClusterUnavailable."""
+        finding = Finding("", ref, "")
+        async with self._in_time():
+            visit = Visit(
+                finding,
+                OwnerChain((ref,), ""),
+                self._reader(),
+                self._redact,
+                now=self._connection.server_time(self._now()),
+            )
+            return await judge(visit)
+
+    def results(
+        self, pace: Pace, *, jitter: Callable[[], float], restarted: Callable[[str], None]
+    ) -> Results:
+        """The stream of this cluster's Results."""
+        return Results(self._connection, self._results_namespace, pace, jitter, restarted)
+
+    def elector(
+        self,
+        namespace: str,
+        name: str,
+        identity: str,
+        *,
+        jitter: Callable[[], float],
+        clock: Callable[[], datetime],
+    ) -> Elector:
+        """Who of several replicas reads the Results."""
+        return Elector(self._connection, namespace, name, identity, jitter, clock)
+
     async def status(self) -> str:
         """One line: "reachable, v1.36.3" or "unreachable: …"."""
         try:
@@ -177,6 +211,10 @@ class NoCluster:
     async def collect(self, finding: Finding, owners: OwnerChain) -> Collected:
         """No evidence, and the line that says why."""
         return Collected(missing=(NO_CLUSTER,), owners=owners)
+
+    async def health(self, ref: ObjectRef) -> Health:
+        """Nobody knows."""
+        return Health.UNKNOWN
 
     async def status(self) -> str:
         """One line: "off: no cluster configured"."""

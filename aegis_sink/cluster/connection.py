@@ -1,4 +1,6 @@
-"""Connection: read requests to the API server, with its answers told apart by type.
+"""Connection: requests to the API server, with its answers told apart by type.
+
+They read, but for reviews (questions that the API takes as POST) and the Lease of the reconciler.
 
 The kubernetes package finds the server and its credentials (kubeconfig, exec plugins, service
 account tokens and their refresh). Its generated models are not used: raw JSON read through
@@ -10,12 +12,13 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 from urllib.parse import urlencode
 
 import aiohttp
@@ -32,7 +35,7 @@ DISCOVERY = (
     "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,"
     "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json"
 )
-USER_AGENT = "aegis-sink (read-only)"
+USER_AGENT = "aegis-sink"
 REVIEWS = {
     "SelfSubjectAccessReview": "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
     "SelfSubjectReview": "/apis/authentication.k8s.io/v1/selfsubjectreviews",
@@ -175,8 +178,22 @@ async def load_transport() -> tuple[Credentials, Transport]:
         ) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """The answer to a watch, as it comes."""
+
+    response: aiohttp.ClientResponse
+
+    async def read(self) -> bytes:
+        """The next bytes, b"" at the server's end of it. ClusterUnavailable when it was cut."""
+        try:
+            return await self.response.content.readany()
+        except (aiohttp.ClientError, OSError) as error:
+            raise ClusterUnavailable(f"the watch was cut: {error}") from error
+
+
 class Connection:
-    """Read requests to one API server. Errors are those of `errors.py`, told without secrets."""
+    """Requests to one API server. Errors are those of `errors.py`, told without secrets."""
 
     def __init__(
         self, load: Loader = load_transport, *, request_seconds: float = REQUEST_SECONDS
@@ -191,15 +208,86 @@ class Connection:
         """The API server's idea of `now`: ages are told by its clock, not by this machine's."""
         return now + self._ahead
 
-    async def read(self, request: Request, *, most_bytes: int, keep_part: bool = False) -> Body:
+    async def read(
+        self,
+        request: Request,
+        *,
+        most_bytes: int,
+        keep_part: bool = False,
+        seconds: float | None = None,
+    ) -> Body:
         """GET. A longer answer is cut with `keep_part` (logs), else refused.
 
         A server that has just started answers 429 for a moment though it is ready, and one that
         restarts closes connections: both are asked again shortly.
         """
         return await self._read(
-            request.url, str(request), request.rule, request.accept, most_bytes, keep_part
+            request.url,
+            str(request),
+            request.rule,
+            request.accept,
+            most_bytes,
+            keep_part,
+            seconds=seconds,
         )
+
+    @asynccontextmanager
+    async def watch(self, request: Request) -> AsyncIterator[Stream]:
+        """GET of an answer without end. Only its beginning has a time limit."""
+        rule = request.resource.rule("watch")
+        credentials, transport = await self._transport()
+        try:
+            async with asyncio.timeout(self._seconds):
+                answer = await transport.request(
+                    "GET",
+                    credentials.host + request.url,
+                    await _headers(credentials, request.accept),
+                    _request_timeout=aiohttp.ClientTimeout(
+                        total=None, sock_connect=self._seconds, sock_read=None
+                    ),
+                )
+        except TimeoutError as error:
+            raise ClusterUnavailable(
+                f"the API server did not answer within {self._seconds:g} s: watch of {request}"
+            ) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise ClusterUnavailable(
+                f"the API server at {credentials.host} cannot be reached: {error}"
+            ) from error
+        try:
+            if answer.response.status != 200:
+                data = b""
+                with suppress(aiohttp.ClientError, OSError, TimeoutError):
+                    async with asyncio.timeout(self._seconds):
+                        data, _ = await _take(answer.response, MOST_ERROR_BYTES)
+                try:
+                    await self._refuse(answer.response, data, str(request), rule, verb="watch")
+                except _AskAgain as again:
+                    raise ClusterUnavailable(str(again), retry_after=again.asked) from again
+            yield Stream(answer.response)
+        finally:
+            answer.response.close()
+
+    async def lease(
+        self, verb: Literal["get", "create", "update"], request: Request, lease: object = None
+    ) -> Document:
+        """Read or write a Lease: the only object that the program ever writes.
+
+        ClusterRefused with status 409 when somebody else was faster; ObjectGone when there is none.
+        """
+        if request.resource.kind != "Lease":
+            raise ValueError("nothing but a Lease is written")
+        body = await self._read(
+            request.url,
+            str(request),
+            request.resource.rule(verb),
+            JSON,
+            REVIEW_BYTES,
+            keep_part=False,
+            ask=lease,
+            method={"get": "GET", "create": "POST", "update": "PUT"}[verb],
+        )
+        return body.document()
 
     async def read_path(self, path: str, *, most_bytes: int, accept: str = JSON) -> Body:
         """GET of a path that is no resource: `/version`, `/apis`."""
@@ -225,18 +313,27 @@ class Connection:
         most_bytes: int,
         keep_part: bool,
         ask: object = None,
+        seconds: float | None = None,
+        method: str = "",
     ) -> Body:
+        method = method or ("GET" if ask is None else "POST")
+        seconds = seconds or self._seconds
         for tries_left in reversed(range(TRIES)):
             try:
-                return await self._once(url, what, rule, accept, most_bytes, keep_part, ask)
+                return await self._once(
+                    method, url, what, rule, accept, most_bytes, keep_part, ask, seconds
+                )
             except _AskAgain as again:
                 if not tries_left:
-                    raise ClusterUnavailable(f"{again} ({TRIES} tries)") from again
+                    raise ClusterUnavailable(
+                        f"{again} ({TRIES} tries)", retry_after=again.asked
+                    ) from again
                 await asyncio.sleep(again.pause)
         raise AssertionError("unreachable")
 
     async def _once(
         self,
+        method: str,
         url: str,
         what: str,
         rule: str,
@@ -244,29 +341,31 @@ class Connection:
         most_bytes: int,
         keep_part: bool,
         ask: object,
+        seconds: float,
     ) -> Body:
         credentials, transport = await self._transport()
-        headers = {"Accept": accept, "User-Agent": USER_AGENT}
-        if token := await credentials.get_api_key_with_prefix("BearerToken"):
-            headers["Authorization"] = token
+        headers = await _headers(credentials, accept)
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(seconds):
                 answer = await transport.request(
-                    "GET" if ask is None else "POST",
+                    method,
                     credentials.host + url,
                     headers,
                     ask,
-                    _request_timeout=aiohttp.ClientTimeout(total=self._seconds),
+                    _request_timeout=aiohttp.ClientTimeout(total=seconds),
                 )
                 async with answer.response as response:
                     self._note_time(response)
                     if response.status not in (200, 201):
                         data, _ = await _take(response, MOST_ERROR_BYTES)
-                        await self._refuse(response, data, what, rule)
+                        verb = (
+                            "read" if method == "GET" or not what.startswith("leases") else "write"
+                        )
+                        await self._refuse(response, data, what, rule, verb=verb)
                     data, cut = await _take(response, most_bytes)
         except TimeoutError as error:
             raise ClusterUnavailable(
-                f"the API server did not answer within {self._seconds:g} s: {what}"
+                f"the API server did not answer within {seconds:g} s: {what}"
             ) from error
         except (aiohttp.ServerDisconnectedError, ConnectionResetError) as error:
             raise _AskAgain(f"the API server closed the connection: {what}", 0.2) from error
@@ -303,7 +402,7 @@ class Connection:
         self._ahead = ahead if abs(ahead) > timedelta(seconds=5) else timedelta()
 
     async def _refuse(
-        self, response: aiohttp.ClientResponse, data: bytes, what: str, rule: str
+        self, response: aiohttp.ClientResponse, data: bytes, what: str, rule: str, *, verb: str
     ) -> None:
         said = _message(data) or response.reason or ""
         match response.status:
@@ -311,7 +410,7 @@ class Connection:
                 raise ObjectGone(f"gone: {what}")
             case 403:
                 raise ClusterRefused(
-                    f"not allowed to read {what}; this rule would allow it: {rule}",
+                    f"not allowed to {verb} {what}; this rule would allow it: {rule}",
                     status=403,
                     rule=rule,
                 )
@@ -324,17 +423,32 @@ class Connection:
                     status=401,
                 )
             case 429:
-                raise _AskAgain(f"the API server is busy: {said}", _pause(response))
+                asked = _retry_after(response)
+                pause = min(asked or LONGEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
+                raise _AskAgain(f"the API server is busy: {said}", pause, asked)
             case status if status >= 500:
-                raise ClusterUnavailable(f"the API server answered {status}: {said}")
+                raise ClusterUnavailable(
+                    f"the API server answered {status}: {said}",
+                    retry_after=_retry_after(response),
+                )
             case status:
                 raise ClusterRefused(f"{what}: {said} ({status})", status=status)
 
 
 class _AskAgain(Exception):
-    def __init__(self, message: str, pause: float) -> None:
+    """`pause` is short; `asked` is what the server asked for, in seconds, 0 for nothing."""
+
+    def __init__(self, message: str, pause: float, asked: float = 0.0) -> None:
         super().__init__(message)
         self.pause = pause
+        self.asked = asked
+
+
+async def _headers(credentials: Credentials, accept: str) -> dict[str, str]:
+    headers = {"Accept": accept, "User-Agent": USER_AGENT}
+    if token := await credentials.get_api_key_with_prefix("BearerToken"):
+        headers["Authorization"] = token
+    return headers
 
 
 async def _take(response: aiohttp.ClientResponse, most: int) -> tuple[bytes, bool]:
@@ -354,6 +468,6 @@ def _message(data: bytes) -> str:
         return data.decode("utf-8", "replace")[:300].strip()
 
 
-def _pause(response: aiohttp.ClientResponse) -> float:
+def _retry_after(response: aiohttp.ClientResponse) -> float:
     said = response.headers.get("Retry-After", "")
-    return min(float(said) if said.isdigit() else LONGEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
+    return float(said) if said.isdigit() else 0.0

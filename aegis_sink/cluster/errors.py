@@ -13,7 +13,14 @@ class ClusterError(Exception):
 
 
 class ClusterUnavailable(ClusterError):
-    """The API server did not answer, or said "later". The same request may work in a while."""
+    """The API server did not answer, or said "later". The same request may work in a while.
+
+    `retry_after` is what the server asks to wait, in seconds; 0 when it does not say.
+    """
+
+    def __init__(self, message: str, *, retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class ClusterRefused(ClusterError):

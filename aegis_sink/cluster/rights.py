@@ -11,7 +11,7 @@ Part = Literal["clusterObjects", "namespaced", "results"]
 GET_ONLY = frozenset({"ConfigMap", "Lease"})
 """Kinds that are read by name only."""
 LIST_ONLY = frozenset({"Result", "K8sGPT"})
-"""K8sGPT's own kinds: listed, never asked for by name."""
+"""K8sGPT's own kinds: listed (Results watched too), never asked for by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,8 @@ def _part(resource: Resource) -> Part:
 
 
 def _verbs(kind: str) -> tuple[str, ...]:
+    if kind == "Result":
+        return ("list", "watch")
     if kind in LIST_ONLY:
         return ("list",)
     return ("get",) if kind in GET_ONLY else ("get", "list")

@@ -32,7 +32,14 @@ class Recording(Connection):
         """The moment of the recording."""
         return now
 
-    async def read(self, request: Request, *, most_bytes: int, keep_part: bool = False) -> Body:
+    async def read(
+        self,
+        request: Request,
+        *,
+        most_bytes: int,
+        keep_part: bool = False,
+        seconds: float | None = None,
+    ) -> Body:
         """An object, a list of them, or a log."""
         if request.subresource == "log":
             return self._log(request, most_bytes)

@@ -52,7 +52,7 @@ STORM_LOOK = timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True)
 class Investigation:
-    """The stages `collect`, `diagnose` and `resolve`. `tell` is in `flow.telling`."""
+    """The stages `collect` and `diagnose`. `tell` is in `flow.telling`, `resolve` in `flow.resolving`."""
 
     database: Database
     cluster: KubernetesCluster | NoCluster
@@ -63,7 +63,6 @@ class Investigation:
     jitter: Callable[[], float]
     redact: Callable[[str], str]
     group_wait: timedelta
-    resolve_hold: timedelta
     muting: Muting
     always_ask: bool = False
 
@@ -110,7 +109,7 @@ class Investigation:
                 incidents.collected_at(c, job.incident_id),
             )
         )
-        if not _lives(incident, job) or self.diagnoser is None:
+        if not lives(incident, job) or self.diagnoser is None:
             return Done()
         if incident.mute is not None:
             return Done()  # nobody is told; it is collected anew when it is told again
@@ -177,20 +176,6 @@ class Investigation:
             await self.database.write(
                 lambda c: incidents.store_diagnosis(c, incident.id, diagnosis, of=of)
             )
-        return Done()
-
-    async def resolve(self, job: Job) -> Outcome:
-        """Resolve what K8sGPT no longer reports, after the hold, unless it was seen again."""
-        incident, gone_at = await self.database.read(
-            lambda c: (incidents.get(c, job.incident_id), incidents.gone_at(c, job.incident_id))
-        )
-        if not _lives(incident, job) or gone_at is None:
-            return Done()
-        due = gone_at + self.resolve_hold
-        now = self.clock()
-        if now < due:
-            return Later(due)
-        await self.database.write(lambda c: self._resolve(c, job.incident_id, now))
         return Done()
 
     async def _completed(
@@ -314,19 +299,8 @@ class Investigation:
         wait = timedelta(0) if incident.notices else self.group_wait
         jobs.enqueue(connection, incident_id, jobs.TELL, max(now, incident.first_seen + wait))
 
-    def _resolve(self, connection: Connection, incident_id: str, now: datetime) -> None:
-        incidents.set_state(
-            connection,
-            incident_id,
-            State.RESOLVED,
-            at=now,
-            what="resolved",
-            reason="K8sGPT no longer reports it",
-        )
-        jobs.enqueue(connection, incident_id, jobs.TELL, now)
 
-
-def _lives(incident: Incident | None, job: Job) -> TypeGuard[Incident]:
+def lives(incident: Incident | None, job: Job) -> TypeGuard[Incident]:
     """Whether there is still something to do for the incident a job was made for."""
     return (
         incident is not None

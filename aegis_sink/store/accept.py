@@ -318,6 +318,7 @@ _TOUCH = (
         occurrences=tables.incidents.c.occurrences + bindparam("times"),
         last_seen=bindparam("seen_at", type_=tables.UtcTime()),
         gone_at=None,
+        gone_how="",
     )
 )
 _REOPEN = (

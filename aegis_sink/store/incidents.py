@@ -201,12 +201,12 @@ def identify(connection: Connection, incident_id: str, identity: Identity) -> st
     )
     if other is not None and other.id != incident_id:
         if other.state != State.RESOLVED and not told:
-            _merge(connection, incident_id, other.id)
+            merge(connection, incident_id, other.id)
             return str(other.id)
         if other.state != State.RESOLVED and other.root_nonce is not None:
             return incident_id
         if other.state != State.RESOLVED:
-            _merge(connection, other.id, incident_id)
+            merge(connection, other.id, incident_id)
         connection.execute(tables.incident_keys.delete().where(k.key == identity.fingerprint))
     if other is None or other.id != incident_id:
         connection.execute(
@@ -508,7 +508,7 @@ def counts(connection: Connection) -> dict[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
-def _merge(connection: Connection, young: str, old: str) -> None:
+def merge(connection: Connection, young: str, old: str) -> None:
     """`young` turns out to be `old`: its findings, keys and count move, its id becomes an alias."""
     mine = connection.execute(
         select(_f.id, _f.content_key, _f.times, _f.last_seen, _f.gone_at).where(

@@ -109,6 +109,7 @@ incidents = Table(
     Column("first_seen", UtcTime, nullable=False),
     Column("last_seen", UtcTime, nullable=False),
     Column("gone_at", UtcTime),  # K8sGPT no longer reports it; resolved after the hold
+    Column("gone_how", Text, nullable=False, default=""),  # store/results.py
     Column("resolved_at", UtcTime),
     Column("acknowledged_by", Text, nullable=False, default=""),
     Column("acknowledged_at", UtcTime),
@@ -133,6 +134,7 @@ incidents = Table(
     Index("ix_incidents_last_seen_id", "last_seen", "id"),
     Index("ix_incidents_state", "state"),
     Index("ix_incidents_merged_into", "merged_into"),
+    Index("ix_incidents_gone_at", "gone_at"),
     Index("ix_incidents_mute_by", "mute_by"),
     Index("ix_incidents_first_seen", "first_seen"),
     Index("ix_incidents_subject_namespace", "subject_namespace"),
@@ -166,6 +168,25 @@ findings = Table(
     Column("gone_at", UtcTime),  # its Result was deleted and it was not seen since
     Index("uq_findings_incident_id_content_key", "incident_id", "content_key", unique=True),
     Index("ix_findings_kind_namespace_name", "kind", "namespace", "name"),
+)
+
+# The cluster's Results as they were last seen: the list is compared with this.
+results = Table(
+    "results",
+    metadata,
+    Column("cluster", String(253), primary_key=True),
+    Column("namespace", String(253), primary_key=True),
+    Column("name", String(253), primary_key=True),
+    Column("uid", String(64), nullable=False),
+    Column("digest", String(64), nullable=False),  # of what it says
+    Column("k8sgpt", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("object_namespace", Text, nullable=False),
+    Column("object_name", Text, nullable=False),
+    Column("container", Text, nullable=False),
+    Index(
+        "ix_results_kind_object_namespace_object_name", "kind", "object_namespace", "object_name"
+    ),
 )
 
 jobs = Table(

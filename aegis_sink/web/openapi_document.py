@@ -43,7 +43,7 @@ def _problems(*statuses: int) -> Json:
         404: "There is none of this id.",
         405: "Another method.",
         408: "The body came too slowly.",
-        409: "It makes no sense as the incident stands; `detail` says why.",
+        409: "It makes no sense as things stand; `detail` says why.",
         410: "What would be replayed is no longer kept.",
         413: "The body is over 2 MiB.",
         415: "Neither JSON nor YAML.",
@@ -177,6 +177,26 @@ def _paths() -> Json:
                 "responses": {
                     "200": _answer("They are on disk.", MADE),
                     **_problems(400, 401, 405, 408, 413, 415, 422, 503),
+                },
+            }
+        },
+        "/v1/reconcile": {
+            "post": {
+                "summary": "List the cluster's Results now",
+                "responses": {
+                    "200": _answer(
+                        "How many Results were new problems, had a changed text, were known, "
+                        "are gone, or could not be understood.",
+                        _object(
+                            "new changed known gone unreadable",
+                            new=NUMBER,
+                            changed=NUMBER,
+                            known=NUMBER,
+                            gone=NUMBER,
+                            unreadable=NUMBER,
+                        ),
+                    ),
+                    **_problems(401, 405, 409, 503),
                 },
             }
         },

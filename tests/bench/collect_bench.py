@@ -36,9 +36,18 @@ class Counted(Connection):
 
     requests = 0
 
-    async def read(self, request: Request, *, most_bytes: int, keep_part: bool = False) -> Body:
+    async def read(
+        self,
+        request: Request,
+        *,
+        most_bytes: int,
+        keep_part: bool = False,
+        seconds: float | None = None,
+    ) -> Body:
         self.requests += 1
-        return await super().read(request, most_bytes=most_bytes, keep_part=keep_part)
+        return await super().read(
+            request, most_bytes=most_bytes, keep_part=keep_part, seconds=seconds
+        )
 
 
 def run() -> dict[str, Numbers]:

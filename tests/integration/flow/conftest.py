@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import func, select
 
 from aegis_sink.cluster.errors import ClusterUnavailable
+from aegis_sink.cluster.health import Health
 from aegis_sink.diagnosis.circuit import Circuit
 from aegis_sink.diagnosis.diagnoser import Diagnoser
 from aegis_sink.diagnosis.errors import ModelUnavailable
@@ -22,6 +23,7 @@ from aegis_sink.dialects.table import Recognised
 from aegis_sink.flow.digests import Digests
 from aegis_sink.flow.door import Door
 from aegis_sink.flow.muting import Muting
+from aegis_sink.flow.resolving import Resolving
 from aegis_sink.flow.stages import Investigation
 from aegis_sink.flow.telling import Telling
 from aegis_sink.flow.worker import Stage, Worker
@@ -62,6 +64,7 @@ class Cluster:
     facts: dict[ObjectRef, Facts] = field(default_factory=dict)
     asked: list[ObjectRef] = field(default_factory=list)
     evidence: str = "container api: CrashLoopBackOff"
+    looks: dict[ObjectRef, Health] = field(default_factory=dict)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def complete(self, finding: Finding) -> Finding:
@@ -83,6 +86,10 @@ class Cluster:
         facts = self.facts.get(finding.object)
         seen = Evidence("E1", "state of container api", self.evidence, START, facts=facts)
         return Collected(evidence=(seen,), owners=owners)
+
+    async def health(self, ref: ObjectRef) -> Health:
+        self._answers()
+        return self.looks.get(ref, Health.GONE)
 
     async def status(self) -> str:
         return "a stand-in"
@@ -320,10 +327,10 @@ def make_flow(
         jitter=lambda: 1.0,
         redact=str,
         group_wait=GROUP_WAIT,
-        resolve_hold=HOLD,
         muting=muting,
         always_ask=True,
     )
+    resolving = Resolving(database, cluster, clock, lambda: 1.0, HOLD)  # type: ignore[arg-type]
     telling = Telling(
         database=database,
         notifier=channel,
@@ -342,7 +349,7 @@ def make_flow(
             jobs.COLLECT: Stage(investigation.collect, 4),
             jobs.DIAGNOSE: Stage(investigation.diagnose, 1),
             jobs.TELL: Stage(telling.tell, 4),
-            jobs.RESOLVE: Stage(investigation.resolve, 1),
+            jobs.RESOLVE: Stage(resolving.resolve, 1),
         },
         clock=clock,
         owner="test",

@@ -33,6 +33,7 @@ def test_helm_finds_nothing_to_complain_of(helm: Callable[..., str], profile: st
 def test_each_profile_brings_its_kinds(render: Render) -> None:
     kinds = {p: {o["kind"] for o in render(p)} for p in PROFILES}
     always = {"StatefulSet", "Service", "ServiceAccount", "ClusterRole", "ClusterRoleBinding"}
+    always |= {"Role", "RoleBinding"}  # for the Lease
     assert kinds["minimal"] == always
     assert kinds["standard"] == always | {"NetworkPolicy"}
     assert kinds["full"] == kinds["standard"] | {
@@ -100,6 +101,12 @@ def test_a_list_of_namespaces_gives_roles_there_and_no_more_than_cluster_objects
     }
     objects = render(values=values)
     roles = {o["metadata"]["namespace"]: o["rules"] for o in objects if o["kind"] == "Role"}
+    lease = roles.pop("aegis")
+    assert lease[0]["resourceNames"] == [of("StatefulSet", objects)["metadata"]["name"]]
+    assert [(rule["resources"], rule["verbs"]) for rule in lease] == [
+        (["leases"], ["get", "update"]),
+        (["leases"], ["create"]),
+    ]
     assert roles == {
         "shop": written["namespaced"],
         "billing": written["namespaced"],
@@ -107,7 +114,7 @@ def test_a_list_of_namespaces_gives_roles_there_and_no_more_than_cluster_objects
     }
     assert of("ClusterRole", objects)["rules"] == written["clusterObjects"]
     bindings = [o for o in objects if o["kind"] == "RoleBinding"]
-    assert {b["metadata"]["namespace"] for b in bindings} == set(roles)
+    assert {b["metadata"]["namespace"] for b in bindings} == {*roles, "aegis"}
     assert all(b["subjects"][0]["namespace"] == "aegis" for b in bindings)
 
 

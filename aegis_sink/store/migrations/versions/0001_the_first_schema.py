@@ -60,6 +60,7 @@ def upgrade() -> None:
         sa.Column("first_seen", sa.BigInteger(), nullable=False),
         sa.Column("last_seen", sa.BigInteger(), nullable=False),
         sa.Column("gone_at", sa.BigInteger(), nullable=True),
+        sa.Column("gone_how", sa.Text(), nullable=False),
         sa.Column("resolved_at", sa.BigInteger(), nullable=True),
         sa.Column("acknowledged_by", sa.Text(), nullable=False),
         sa.Column("acknowledged_at", sa.BigInteger(), nullable=True),
@@ -84,6 +85,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_incidents")),
     )
     with op.batch_alter_table("incidents", schema=None) as batch_op:
+        batch_op.create_index("ix_incidents_gone_at", ["gone_at"], unique=False)
         batch_op.create_index("ix_incidents_last_seen_id", ["last_seen", "id"], unique=False)
         batch_op.create_index("ix_incidents_merged_into", ["merged_into"], unique=False)
         batch_op.create_index("ix_incidents_mute_by", ["mute_by"], unique=False)
@@ -111,6 +113,27 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("quarantine", schema=None) as batch_op:
         batch_op.create_index("ix_quarantine_received_at", ["received_at"], unique=False)
+
+    op.create_table(
+        "results",
+        sa.Column("cluster", sa.String(length=253), nullable=False),
+        sa.Column("namespace", sa.String(length=253), nullable=False),
+        sa.Column("name", sa.String(length=253), nullable=False),
+        sa.Column("uid", sa.String(length=64), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("k8sgpt", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("object_namespace", sa.Text(), nullable=False),
+        sa.Column("object_name", sa.Text(), nullable=False),
+        sa.Column("container", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("cluster", "namespace", "name", name=op.f("pk_results")),
+    )
+    with op.batch_alter_table("results", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_results_kind_object_namespace_object_name",
+            ["kind", "object_namespace", "object_name"],
+            unique=False,
+        )
 
     op.create_table(
         "feedback",

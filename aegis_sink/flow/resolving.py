@@ -1,0 +1,114 @@
+"""The end of an incident: what K8sGPT no longer reports, after a hold, when the objects agree.
+
+K8sGPT never says that something is over. Its Result goes, and a failed analysis looks the same
+(facts/k8sgpt.md §0.9). So an object that still looks ill keeps its incident open.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from aegis_sink.cluster.client import KubernetesCluster, NoCluster
+from aegis_sink.cluster.errors import ClusterUnavailable
+from aegis_sink.cluster.health import Health
+from aegis_sink.flow.stages import lives
+from aegis_sink.flow.worker import Done, Later, Outcome, back_off
+from aegis_sink.model import Incident, ObjectRef, State
+from aegis_sink.store import incidents, jobs, results
+from aegis_sink.store.database import Connection, Database
+from aegis_sink.store.jobs import Job
+from aegis_sink.store.results import Gone
+
+log = logging.getLogger(__name__)
+
+VANISHED_LIMIT = timedelta(hours=1)
+"""All Results of a K8sGPT CR vanished at once: after this the objects alone decide."""
+HIDDEN_LIMIT = timedelta(hours=1)
+"""Another object took the Result, and this one cannot be judged: after this it counts as over."""
+ILL_RECHECK = timedelta(minutes=5)
+FALLING = 10
+"""So many incidents that ended within the hold may be the beginning of all of them."""
+MOST_JUDGED = 20
+STILL_ILL = "still ill"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolving:
+    """The stage `resolve`."""
+
+    database: Database
+    cluster: KubernetesCluster | NoCluster
+    clock: Callable[[], datetime]
+    jitter: Callable[[], float]
+    hold: timedelta
+
+    async def resolve(self, job: Job) -> Outcome:
+        """Resolve what is over; come again while that is not known."""
+        now = self.clock()
+        incident, gone = await self.database.read(
+            lambda c: (
+                incidents.get(c, job.incident_id),
+                results.gone(c, job.incident_id, since=now - self.hold),
+            )
+        )
+        if not lives(incident, job) or gone is None:
+            return Done()
+        vanished = gone.how.startswith(results.VANISHED)
+        due = gone.at + (max(VANISHED_LIMIT, self.hold) if vanished else self.hold)
+        if now < due:
+            return Later(due)
+        if gone.falling >= FALLING and not vanished:
+            return Later(now + self.hold)
+        try:
+            health = await self._judge(incident, gone)
+        except ClusterUnavailable as error:
+            return Later(now + back_off(job.attempts + 3, jitter=self.jitter()), error=str(error))
+        ill = [ref for ref, state in health.items() if state is Health.ILL]
+        if ill:
+            await self._still_ill(incident, gone, ill[0], now)
+            return Later(now + ILL_RECHECK)
+        if gone.how == results.HIDDEN and Health.UNKNOWN in health.values():
+            limit = gone.at + HIDDEN_LIMIT
+            if now < limit:
+                return Later(limit)
+        await self.database.write(lambda c: self._resolve(c, incident.id, gone, health, now))
+        return Done()
+
+    async def _judge(self, incident: Incident, gone: Gone) -> dict[ObjectRef, Health]:
+        """How its objects look, up to the first that is ill. What another incident tells of an
+        object says nothing of this one."""
+        health: dict[ObjectRef, Health] = {}
+        own = [ref for ref in reversed(incident.objects) if ref not in gone.elsewhere]
+        for ref in own[:MOST_JUDGED]:
+            health[ref] = await self.cluster.health(ref)
+            if health[ref] is Health.ILL:
+                break
+        return health
+
+    async def _still_ill(
+        self, incident: Incident, gone: Gone, ref: ObjectRef, now: datetime
+    ) -> None:
+        if any(h.what == STILL_ILL and h.at >= gone.at for h in incident.history):
+            return
+        why = f"K8sGPT no longer reports it, but {ref} does not look well: it stays open"
+        log.info("incident %s: %s", incident.id, why)
+        await self.database.write(lambda c: incidents.note(c, incident.id, now, STILL_ILL, why))
+
+    def _resolve(
+        self,
+        connection: Connection,
+        incident_id: str,
+        seen: Gone,
+        health: dict[ObjectRef, Health],
+        now: datetime,
+    ) -> None:
+        gone = results.gone(connection, incident_id, since=now - self.hold)
+        if gone is None or gone.at != seen.at or not incidents.lives(connection, incident_id):
+            return  # it came back while the cluster was asked
+        told = [f"{ref} is {state}" for ref, state in health.items() if state is not Health.UNKNOWN]
+        reason = "; ".join(["K8sGPT no longer reports it", *told[:3]])
+        incidents.set_state(
+            connection, incident_id, State.RESOLVED, at=now, what="resolved", reason=reason
+        )
+        jobs.enqueue(connection, incident_id, jobs.TELL, now)

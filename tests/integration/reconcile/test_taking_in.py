@@ -1,0 +1,421 @@
+"""What the cluster's Results say is what incidents say, whatever was lost on the way."""
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from aegis_sink.cluster.health import Health
+from aegis_sink.dialects.table import read
+from aegis_sink.flow.reconciler import NotListed
+from aegis_sink.flow.resolving import VANISHED_LIMIT
+from aegis_sink.model import NoticeReason, ObjectRef, State
+from aegis_sink.store import incidents
+from aegis_sink.store.incidents import Filter
+from tests.fakes.results_api import result
+from tests.integration.flow.conftest import GROUP_WAIT, HOLD, START
+from tests.integration.reconcile.conftest import Sink, until
+
+WAIT = GROUP_WAIT.total_seconds()
+HOLD_SECONDS = HOLD.total_seconds()
+CRASH = "the last termination reason is Error container=api pod=api-1"
+IMAGE = "Back-off pulling image shop/api:2"
+
+
+async def all_of(sink: Sink) -> dict[str, str]:
+    """Title → state of every incident."""
+    page = await sink.flow.database.read(lambda c: incidents.page(c, Filter(limit=500)))
+    return {one.title: str(one.state) for one in page.incidents}
+
+
+async def states(sink: Sink) -> list[str]:
+    return sorted((await all_of(sink)).values())
+
+
+async def history(sink: Sink) -> list[str]:
+    page = await sink.flow.database.read(lambda c: incidents.page(c, Filter(limit=500)))
+    found = [await sink.flow.incident(one.id) for one in page.incidents]
+    return [entry.what for one in found for entry in one.history]
+
+
+def slack(pod: str, k8sgpt: str = "main") -> bytes:
+    title = f">*[{k8sgpt}] K8sGPT analysis of the Pod shop/{pod}*"
+    return json.dumps({"text": title, "attachments": [{"type": "mrkdwn", "text": ""}]}).encode()
+
+
+async def posted(sink: Sink, body: bytes) -> None:
+    await sink.flow.door.post(body, read(body, cluster="east"), door="webhook")
+    await sink.flow.door.sorting.settle()
+
+
+async def test_a_result_whose_post_was_lost_is_told(sink: Sink) -> None:
+    sink.start()
+    await sink.watched()
+    sink.api.put(result("shop/api-1", CRASH))
+    await sink.seen()
+    await sink.after(WAIT)
+    assert sink.messages == ["open"]
+
+
+async def test_a_result_that_says_the_same_is_no_new_occurrence(sink: Sink) -> None:
+    one = result("shop/api-1", CRASH)
+    sink.api.put(one)
+    sink.start()
+    await sink.seen()
+    [first] = sink.flow.channel.roots.values() or [None]
+    await sink.after(WAIT)
+    sink.api.put({**one, "status": {"webhook": "http://sink", "lifecycle": "historical"}})
+    await sink.seen()
+    await sink.restart()
+    await sink.seen()
+    [told] = sink.flow.channel.roots.values()
+    assert (await sink.flow.incident(told.id)).occurrences == 1
+    bodies = await sink.flow.database.read(lambda c: incidents.bodies(c, told.id))
+    assert len(bodies) == 1
+    assert first is None
+
+
+async def test_what_was_told_by_the_webhook_is_not_told_again(sink: Sink) -> None:
+    sink.flow.cluster.errors[ObjectRef("Pod", "api-1", "shop")] = (CRASH,)
+    await posted(sink, slack("api-1"))
+    await sink.after(WAIT)
+    sink.api.put(result("shop/api-1", CRASH))
+    sink.start()
+    await sink.seen()
+    await sink.after(WAIT)
+    assert sink.messages == ["open"]
+    assert await states(sink) == ["open"]
+    assert sink.flow.model.asked == 1
+
+
+async def test_a_post_after_its_result_joins_its_incident(sink: Sink) -> None:
+    sink.flow.cluster.errors[ObjectRef("Pod", "api-1", "shop")] = (CRASH,)
+    sink.api.put(result("shop/api-1", CRASH))
+    sink.start()
+    await sink.seen()
+    await posted(sink, slack("api-1"))
+    await sink.after(WAIT)
+    await posted(sink, slack("api-1"))
+    await sink.after(WAIT)
+    assert sink.messages == ["open"]
+
+
+async def test_an_end_is_told_once_after_the_hold(sink: Sink) -> None:
+    sink.api.put(result("shop/api-1", CRASH))
+    sink.start()
+    await sink.seen()
+    await sink.after(WAIT)
+    sink.api.delete()
+    await sink.seen()
+    await sink.after(HOLD_SECONDS - 1)
+    assert sink.messages == ["open"]
+    await sink.after(1)
+    assert sink.messages == ["resolved"]
+    await sink.after(3600)
+    assert sink.flow.channel.replies.count(NoticeReason.RESOLVED) == 1
+
+
+async def test_deleted_and_back_within_the_hold_nobody_hears_of_it(sink: Sink) -> None:
+    sink.api.put(result("shop/api-1", CRASH))
+    sink.start()
+    await sink.seen()
+    await sink.after(WAIT)
+    told = list(sink.flow.channel.replies)
+    sink.api.delete()
+    await sink.seen()
+    await sink.after(HOLD_SECONDS / 2)
+    sink.api.put(result("shop/api-1", CRASH))  # with another uid
+    await sink.seen()
+    await sink.after(HOLD_SECONDS * 2)
+    assert sink.messages == ["open"]
+    assert sink.flow.channel.replies == told
+
+
+async def test_back_later_it_is_reopened_in_the_same_thread(sink: Sink) -> None:
+    sink.api.put(result("shop/api-1", CRASH))
+    sink.start()
+    await sink.seen()
+    await sink.after(WAIT)
+    sink.api.delete()
+    await sink.seen()
+    await sink.after(HOLD_SECONDS)
+    assert sink.messages == ["resolved"]
+    sink.api.put(result("shop/api-1", CRASH))
+    await sink.seen()
+    await sink.after(WAIT)
+    assert sink.messages == ["open"]
+    assert sink.flow.channel.replies.count(NoticeReason.REOPENED) == 1
+
+
+async def test_an_object_that_still_looks_ill_keeps_its_incident_open(sink: Sink) -> None:
+    ref = ObjectRef("Pod", "api-1", "shop")
+    sink.flow.cluster.looks[ref] = Health.ILL
+    sink.api.put(result("shop/api-1", CRASH))
+    sink.start()
+    await sink.seen()
+    await sink.after(WAIT)
+    sink.api.delete()
+    await sink.seen()
+    for _ in range(3):
+        await sink.after(HOLD_SECONDS)
+        await sink.after(300)
+    assert sink.messages == ["open"]
+    assert (await history(sink)).count("still ill") == 1
+    sink.flow.cluster.looks[ref] = Health.WELL
+    await sink.after(300)
+    assert sink.messages == ["resolved"]
+
+
+async def test_an_end_waits_for_an_api_server_that_is_away(sink: Sink) -> None:
+    sink.api.put(result("shop/api-1", CRASH))
+    sink.start()
+    await sink.seen()
+    await sink.after(WAIT)
+    sink.api.delete()
+    await sink.seen()
+    sink.flow.cluster.away = True
+    await sink.after(HOLD_SECONDS)
+    assert sink.messages == ["open"]
+    sink.flow.cluster.away = False
+    await sink.after(3600)
+    assert sink.messages == ["resolved"]
+
+
+async def test_all_results_of_a_cr_vanishing_at_once_resolve_nothing(sink: Sink) -> None:
+    sink.api.put(*(result(f"shop/{name}", CRASH, kind="Deployment") for name in ("a", "b", "c")))
+    sink.api.put(result("shop/other", CRASH, kind="Deployment", k8sgpt="second"))
+    sink.start()
+    await sink.seen()
+    await sink.after(WAIT)
+    sink.api.delete("shopa", "shopb", "shopc")
+    await sink.seen()
+    await sink.after(HOLD_SECONDS * 3)
+    assert sink.messages == ["open"] * 4
+    assert (await history(sink)).count("held") == 3
+    assert "all Results of K8sGPT CR main vanished at once, 3 incidents" in sink.reconciler.status()
+    # The next analysis works again, and one problem is really over.
+    sink.api.put(*(result(f"shop/{name}", CRASH, kind="Deployment") for name in ("a", "b")))
+    await sink.seen()
+    assert "vanished" not in sink.reconciler.status()
+    await sink.after(HOLD_SECONDS)
+    assert sorted(sink.messages) == ["open", "open", "open", "resolved"]
+
+
+async def test_what_vanished_is_resolved_after_the_limit_when_its_object_looks_well(
+    sink: Sink,
+) -> None:
+    ill = ObjectRef("Deployment", "a", "shop")
+    sink.flow.cluster.looks[ill] = Health.ILL
+    sink.api.put(*(result(f"shop/{name}", CRASH, kind="Deployment") for name in ("a", "b")))
+    sink.start()
+    await sink.seen()
+    await sink.after(WAIT)
+    sink.api.delete()
+    await sink.seen()
+    await sink.after(HOLD_SECONDS)
+    assert await states(sink) == ["open", "open"]
+    await sink.after(VANISHED_LIMIT.total_seconds())
+    assert await states(sink) == ["open", "resolved"]
+
+
+async def test_all_vanishing_while_the_sink_was_down_is_held_too(sink: Sink) -> None:
+    sink.api.put(*(result(f"shop/{name}", CRASH, kind="Deployment") for name in ("a", "b", "c")))
+    sink.start()
+    await sink.seen()
+    await sink.after(WAIT)
+    await sink.restart(while_down=sink.api.delete)
+    await sink.seen()
+    await sink.after(HOLD_SECONDS * 2)
+    assert await states(sink) == ["open"] * 3
+
+
+async def test_a_renamed_cr_says_nothing_new(sink: Sink) -> None:
+    names = ("a", "b", "c")
+    sink.api.put(*(result(f"shop/{name}", CRASH, kind="Deployment") for name in names))
+    sink.start()
+    await sink.seen()
+    await sink.after(WAIT)
+    told = list(sink.flow.channel.replies)
+    sink.api.delete()
+    await sink.seen()
+    sink.api.put(
+        *(result(f"shop/{name}", CRASH, kind="Deployment", k8sgpt="renamed") for name in names)
+    )
+    await sink.seen()
+    await sink.after(VANISHED_LIMIT.total_seconds() * 2)
+    assert sink.messages == ["open"] * 3
+    assert sink.flow.channel.replies == told
+    assert "vanished" not in sink.reconciler.status()
+
+
+async def test_what_a_person_posted_is_not_ended_by_the_absence_of_a_result(sink: Sink) -> None:
+    body = json.dumps(result("shop/by-hand", CRASH)).encode()
+    await sink.flow.door.accept(body, read(body, cluster="east"), door="findings")
+    sink.api.put(result("shop/api-1", CRASH))
+    sink.start()
+    await sink.seen()
+    await sink.after(HOLD_SECONDS * 2)
+    assert await states(sink) == ["open", "open"]
+
+
+async def test_what_the_operator_posted_ends_when_its_result_went_while_the_sink_was_down(
+    sink: Sink,
+) -> None:
+    sink.flow.cluster.errors[ObjectRef("Pod", "api-1", "shop")] = (CRASH,)
+    sink.api.put(result("shop/other", IMAGE))
+    await posted(sink, slack("api-1"))
+    await posted(sink, slack("elsewhere-1", "another-cluster"))
+    await sink.after(WAIT)
+    sink.start()
+    await sink.seen()
+    await sink.after(HOLD_SECONDS)
+    assert await states(sink) == ["open", "open", "resolved"]
+
+
+async def test_another_text_changes_the_incident_and_makes_no_second(sink: Sink) -> None:
+    sink.api.put(result("shop/api-1", CRASH))
+    sink.start()
+    await sink.seen()
+    await sink.after(WAIT)
+    sink.api.put(result("shop/api-1", IMAGE, details="look at the tag"))
+    await sink.seen()
+    await sink.after(600)
+    [told] = sink.flow.channel.roots.values()
+    assert told.errors == (IMAGE,)
+    assert told.details == "look at the tag"
+    assert sink.messages == ["open"]
+    sink.api.put(result("shop/api-1", CRASH))
+    await sink.seen()
+    await sink.after(600)
+    assert await states(sink) == ["open"]
+
+
+async def test_one_of_two_pods_that_fails_in_another_way_becomes_an_incident_of_its_own(
+    sink: Sink,
+) -> None:
+    for pod in ("api-6d5f-aaaaa", "api-6d5f-bbbbb"):
+        above = ObjectRef("Deployment", "api", "shop")
+        sink.flow.cluster.above[ObjectRef("Pod", pod, "shop")] = above
+    sink.api.put(result("shop/api-6d5f-aaaaa", CRASH), result("shop/api-6d5f-bbbbb", CRASH))
+    sink.start()
+    await sink.seen()
+    await sink.after(WAIT)
+    assert await states(sink) == ["open"]
+    sink.api.put(result("shop/api-6d5f-bbbbb", IMAGE))
+    await sink.seen()
+    await sink.after(WAIT)
+    assert await states(sink) == ["open", "open"]
+    sink.api.delete("shopapi6d5faaaaa")
+    await sink.seen()
+    await sink.after(HOLD_SECONDS)
+    assert await states(sink) == ["open", "resolved"]
+
+
+async def test_two_kinds_that_take_turns_in_one_result_do_not_flap(sink: Sink) -> None:
+    deployment = result("shop/api", "Deployment has 0 of 1 replicas", kind="Deployment")
+    service = result("shop/api", "Service has no endpoints", kind="Service")
+    for kind in ("Deployment", "Service"):
+        sink.flow.cluster.looks[ObjectRef(kind, "api", "shop")] = Health.ILL
+    sink.start()
+    for _ in range(4):
+        for one in (deployment, service):
+            sink.api.put(one)
+            await sink.seen()
+            await sink.after(HOLD_SECONDS * 2)
+    assert await states(sink) == ["open", "open"]
+    assert {str(r) for r in sink.flow.channel.replies} <= {"first", "diagnosed"}
+    assert len(sink.messages) == 2
+    assert (await history(sink)).count("hidden") <= 2
+    # The Deployment was repaired; its Result speaks of the Service ever since.
+    sink.flow.cluster.looks[ObjectRef("Deployment", "api", "shop")] = Health.WELL
+    await sink.after(600)
+    assert await states(sink) == ["open", "resolved"]
+
+
+async def test_results_of_one_name_in_several_namespaces_end_when_the_last_goes(
+    sink: Sink,
+) -> None:
+    sink.api.put(result("shop/api-1", CRASH), result("shop/api-1", CRASH, namespace="team"))
+    sink.start()
+    await sink.seen()
+    await sink.after(WAIT)
+    assert sink.messages == ["open"]
+    sink.api.delete(namespace="team")
+    await sink.seen()
+    await sink.after(HOLD_SECONDS * 2)
+    assert sink.messages == ["open"]
+    sink.api.delete()
+    await sink.seen()
+    await sink.after(HOLD_SECONDS)
+    assert sink.messages == ["resolved"]
+
+
+async def test_killed_in_the_middle_of_a_list_it_misses_nothing_and_doubles_nothing(
+    sink: Sink,
+) -> None:
+    sink.api.put(*(result(f"shop/api-{n}", f"{CRASH} {n}", kind="Service") for n in range(40)))
+    sink.api.page = 10
+    pages: list[int] = []
+    sink.api.before_page = pages.append
+    sink.start()
+    await until(lambda: 20 in pages)
+    await sink.restart()
+    await sink.seen()
+    await sink.after(WAIT)
+    assert await states(sink) == ["open"] * 40
+
+
+async def test_many_deleted_at_once_wait_until_the_fall_has_ended(sink: Sink) -> None:
+    sink.api.put(*(result(f"shop/api-{n}", f"{CRASH} {n}", kind="Service") for n in range(30)))
+    sink.start()
+    await sink.seen()
+    await sink.after(WAIT)
+    # An operator deletes one after the other; the first are older than the hold at the end.
+    sink.api.delete(*(f"shopapi{n}" for n in range(12)))
+    await sink.seen()
+    await sink.after(HOLD_SECONDS - 10)
+    sink.api.delete(*(f"shopapi{n}" for n in range(12, 25)))
+    await sink.seen()
+    await sink.after(20)
+    sink.api.delete()
+    await sink.seen()
+    await sink.after(HOLD_SECONDS * 2)
+    assert "resolved" not in await states(sink)
+
+
+async def test_a_resolved_incident_whose_result_stays_is_left_alone(sink: Sink) -> None:
+    sink.api.put(result("shop/api-1", CRASH))
+    sink.start()
+    await sink.seen()
+    await sink.after(WAIT)
+    [told] = sink.flow.channel.roots.values()
+    await sink.flow.database.write(
+        lambda c: incidents.set_state(
+            c, told.id, State.RESOLVED, at=START + timedelta(minutes=1), what="resolved"
+        )
+    )
+    await sink.seen()
+    await sink.restart()
+    await sink.seen()
+    await sink.after(WAIT)
+    assert await states(sink) == ["resolved"]
+
+
+async def test_who_asks_for_a_list_hears_what_was_found_or_why_not(sink: Sink) -> None:
+    sink.api.put(result("shop/api-1", CRASH), result("shop/api-2", IMAGE))
+    report = await sink.reconciler.look()
+    assert (report.new, report.known, report.gone) == (2, 0, 0)
+    sink.api.delete("shopapi1")
+    report = await sink.reconciler.look()
+    assert (report.new, report.known, report.gone) == (0, 1, 1)
+    sink.api.allowed = False
+    with pytest.raises(NotListed, match=r'resources: \["results"\], verbs: \["list"\]'):
+        await sink.reconciler.look()
+
+
+async def test_a_result_that_cannot_be_understood_stops_no_other(sink: Sink) -> None:
+    broken = result("shop/broken")
+    broken["spec"] = {"kind": "Pod"}
+    sink.api.put(broken, result("shop/api-1", CRASH))
+    report = await sink.reconciler.look()
+    assert (report.new, report.unreadable) == (1, 1)
