@@ -19,6 +19,7 @@ from aegis_sink.diagnosis.diagnoser import Diagnoser
 from aegis_sink.diagnosis.errors import AnswerInvalid, ModelRefused, ModelUnavailable
 from aegis_sink.diagnosis.playbooks import Playbooks
 from aegis_sink.flow.digests import traffic
+from aegis_sink.flow.grouping import Lead, join, lead_of
 from aegis_sink.flow.muting import Muting
 from aegis_sink.flow.worker import Done, Later, Outcome, back_off
 from aegis_sink.model import (
@@ -29,6 +30,7 @@ from aegis_sink.model import (
     OwnerChain,
     State,
 )
+from aegis_sink.model.facts import AutoscalerFacts, Facts
 from aegis_sink.store import digests, incidents, jobs
 from aegis_sink.store.database import Connection, Database
 from aegis_sink.store.incidents import Identity, StoredFinding
@@ -78,16 +80,22 @@ class Investigation:
         if not lives or not stored:
             return Done()
         completed, lacks, unavailable = await self._completed(stored, before)
-        first = completed[0]
+        lead = lead_of(completed)
+        first = lead.finding
         owners, away = await self._owners(first)
         unavailable = unavailable or away
-        identity = _identity(completed, owners)
+        identity = _identity(lead, owners)
         current = await self.database.write(lambda c: self._identify(c, job.incident_id, identity))
         if current != job.incident_id:
+            return Done()
+        if await self._joined(job.incident_id, lead, owners):
             return Done()
 
         collected = await self.cluster.collect(first, owners)
         collected = replace(collected, missing=(*collected.missing, *lacks))
+        facts = tuple(e.facts for e in collected.evidence if isinstance(e.facts, AutoscalerFacts))
+        if facts and await self._joined(job.incident_id, lead, owners, facts):
+            return Done()
         case = Case(first.cluster, owners.subject, tuple(completed), collected)
         assessment = assess(case, self.playbooks, always_ask=self.always_ask)
         ask = assessment.ask and self.diagnoser is not None
@@ -99,6 +107,20 @@ class Investigation:
         if unavailable:
             return Later(now + back_off(job.attempts + 3, jitter=self.jitter()), error=unavailable)
         return Done()
+
+    async def _joined(
+        self, incident_id: str, lead: Lead, owners: OwnerChain, facts: tuple[Facts, ...] = ()
+    ) -> bool:
+        """Whether it became part of the incident of the same workload, which is collected anew."""
+
+        def run(connection: Connection) -> bool:
+            other = join(connection, incident_id, lead, owners, facts, now=self.clock())
+            if other is None:
+                return False
+            jobs.enqueue(connection, other, jobs.COLLECT, self.clock())
+            return True
+
+        return await self.database.write(run)
 
     async def diagnose(self, job: Job) -> Outcome:
         """Ask the model, once for the same evidence; without it the playbooks' answer stays."""
@@ -309,9 +331,8 @@ def lives(incident: Incident | None, job: Job) -> TypeGuard[Incident]:
     )
 
 
-def _identity(findings: list[Finding], owners: OwnerChain) -> Identity:
-    first = findings[0]
-    errors = tuple(dict.fromkeys(error for finding in findings for error in finding.errors))
+def _identity(lead: Lead, owners: OwnerChain) -> Identity:
+    first, errors = lead.finding, lead.errors
     what = failure_class(first.object.kind, errors)
     return Identity(
         subject=owners.subject,

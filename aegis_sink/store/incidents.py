@@ -43,6 +43,7 @@ from aegis_sink.store.feedback import feedback_of
 # What followed from an incident goes away by itself after it, most times.
 FOLLOW_DELAY = timedelta(minutes=2)
 MOST_PARENTS = 200
+MOST_NEIGHBOURS = 200
 MOST_FOLLOWERS = 200
 CHUNK = 500
 
@@ -302,6 +303,19 @@ def open_ones(connection: Connection, *, parents_only: bool = False) -> tuple[In
     return tuple(_incident(row, by_incident.get(row.id, ())) for row in rows)
 
 
+def open_in(connection: Connection, cluster: str, namespace: str) -> tuple[Incident, ...]:
+    """What is not over in a namespace, without evidence, oldest first."""
+    query = select(tables.incidents).where(
+        _i.subject_namespace == namespace,
+        _i.cluster == cluster,
+        _i.merged_into.is_(None),
+        _i.state != State.RESOLVED,
+    )
+    rows = connection.execute(query.order_by(_i.first_seen, _i.id).limit(MOST_NEIGHBOURS)).all()
+    by_incident = _findings_by_incident(connection, [row.id for row in rows])
+    return tuple(_incident(row, by_incident[row.id]) for row in rows)
+
+
 def may_mute(connection: Connection, incident_id: str) -> bool:
     """Whether others may follow from it."""
     found = connection.execute(select(_i.may_mute).where(_i.id == incident_id)).scalar()
@@ -508,7 +522,9 @@ def counts(connection: Connection) -> dict[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
-def merge(connection: Connection, young: str, old: str) -> None:
+def merge(
+    connection: Connection, young: str, old: str, because: str = "it is the same problem"
+) -> None:
     """`young` turns out to be `old`: its findings, keys and count move, its id becomes an alias."""
     mine = connection.execute(
         select(_f.id, _f.content_key, _f.times, _f.last_seen, _f.gone_at).where(
@@ -564,7 +580,7 @@ def merge(connection: Connection, young: str, old: str) -> None:
         tables.incidents.update().where(_i.merged_into == young).values(merged_into=old)
     )
     connection.execute(tables.jobs.delete().where(tables.jobs.c.incident_id == young))
-    note(connection, old, lost.last_seen, "merged", f"{young} is the same problem")
+    note(connection, old, lost.last_seen, "merged", f"{young}: {because}")
 
 
 def _findings_by_incident(

@@ -1,0 +1,92 @@
+"""One sick workload is one incident, whatever K8sGPT reports of it and in which order."""
+
+from itertools import permutations
+
+import pytest
+
+from aegis_sink.model import Finding, ObjectRef
+from aegis_sink.model.facts import AutoscalerFacts
+from tests.integration.flow.conftest import Flow, stated
+
+POD = "api-66959989c5-d222p"
+CRASH = stated("Pod", POD, f"the last termination reason is Error container=api pod={POD}")
+DEPLOYMENT = stated("Deployment", "api", "Deployment shop/api has 1 replicas but 0 are available")
+SERVICE = stated(
+    "Service", "api", f"Service has not ready endpoints, pods: [Pod/{POD}], expected 1"
+)
+PULL = stated("Pod", "api-66959989c5-x7k2p", 'Back-off pulling image "registry/api:nope"')
+
+
+@pytest.mark.parametrize("order", list(permutations((CRASH, DEPLOYMENT, SERVICE))))
+async def test_what_only_shows_the_problem_joins_what_causes_it_in_any_order(
+    flow: Flow, order: tuple[Finding, ...]
+) -> None:
+    for one in order:
+        await flow.post(one)
+        await flow.after(1)
+    await flow.after(10)
+    [root] = flow.channel.roots.values()
+    assert {ref.kind for ref in root.objects} == {"Pod", "Deployment", "Service"}
+    assert root.subject == ObjectRef("Deployment", "api", "shop")
+    assert "Error" in root.failure_class
+    assert len({root.id for root in flow.channel.roots.values()}) == 1
+
+
+async def test_a_cause_that_comes_after_the_telling_changes_the_message_it_belongs_to(
+    flow: Flow,
+) -> None:
+    told = await flow.post(DEPLOYMENT)
+    await flow.after(10)
+    cause = await flow.post(CRASH)
+    await flow.after(10)
+    await flow.after(300)
+    [root] = flow.channel.roots.values()
+    assert root.id == told.id
+    assert "Error" in root.failure_class
+    assert (await flow.incident(cause.id)).id == told.id
+    assert root.title.startswith("Deployment shop/api: ")
+    assert await flow.reasons(told.id) == ["first", "diagnosed"]
+    history = (await flow.incident(told.id)).history
+    assert any("may be the cause" in entry.reason for entry in history)
+
+
+async def test_two_causes_on_one_workload_stay_apart(flow: Flow) -> None:
+    first, second = await flow.post(CRASH), await flow.post(PULL)
+    await flow.after(10)
+    assert {root.id for root in flow.channel.roots.values()} == {first.id, second.id}
+
+
+async def test_an_autoscaler_joins_the_workload_that_its_evidence_names(flow: Flow) -> None:
+    scaler = stated(
+        "HorizontalPodAutoscaler", "busy", "the HPA was unable to compute the replica count: x"
+    )
+    flow.cluster.facts[scaler.object] = AutoscalerFacts(target_kind="Deployment", target_name="api")
+    told = await flow.post(CRASH)
+    await flow.after(1)
+    await flow.post(scaler)
+    await flow.after(10)
+    [root] = flow.channel.roots.values()
+    assert root.id == told.id
+    assert scaler.object in root.objects
+
+
+async def test_the_same_symptom_again_is_the_incident_it_joined(flow: Flow) -> None:
+    told = await flow.post(CRASH)
+    await flow.after(1)
+    await flow.post(DEPLOYMENT)
+    await flow.after(10)
+    again = await flow.post(DEPLOYMENT)
+    assert again.id == told.id
+    await flow.after(10)
+    assert len(flow.channel.roots) == 1
+    incident = await flow.incident(told.id)
+    assert "Error" in incident.failure_class
+
+
+async def test_a_symptom_in_another_namespace_is_a_problem_of_its_own(flow: Flow) -> None:
+    await flow.post(CRASH)
+    await flow.after(1)
+    text = "Deployment bank/api has 1 replicas but 0 are available"
+    await flow.post(stated("Deployment", "api", text, namespace="bank"))
+    await flow.after(10)
+    assert len(flow.channel.roots) == 2
