@@ -29,6 +29,7 @@ from aegis_sink.commands.terminal import (
     say,
     settings_as_set,
 )
+from aegis_sink.commands.why import why_command
 from aegis_sink.diagnosis.playbooks import PlaybookError
 from aegis_sink.diagnosis.redaction import Redactor
 from aegis_sink.logs import set_up
@@ -64,6 +65,7 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(silence.app, name="silence")
 app.add_typer(playbooks.app, name="playbooks")
 app.command("replay")(replay_command)
+app.command("why")(why_command)
 app.command("doctor")(doctor_command)
 app.command("eval")(eval_command)
 app.command("reconcile")(reconcile_command)

@@ -316,6 +316,11 @@ def open_in(connection: Connection, cluster: str, namespace: str) -> tuple[Incid
     return tuple(_incident(row, by_incident[row.id]) for row in rows)
 
 
+def subject_how(connection: Connection, incident_id: str) -> str:
+    """By what its subject is known: the owner chain, or a name."""
+    return str(connection.execute(select(_i.subject_how).where(_i.id == incident_id)).scalar_one())
+
+
 def may_mute(connection: Connection, incident_id: str) -> bool:
     """Whether others may follow from it."""
     found = connection.execute(select(_i.may_mute).where(_i.id == incident_id)).scalar()

@@ -164,6 +164,26 @@ def pending(connection: Connection, incident_id: str) -> frozenset[str]:
     return frozenset(rows.scalars())
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A stage that an incident waits for; `last_error` is why it failed the last time."""
+
+    kind: str
+    due_at: datetime
+    attempts: int
+    last_error: str
+
+
+def waiting(connection: Connection, incident_id: str) -> tuple[Waiting, ...]:
+    """What an incident waits for, the next first."""
+    rows = connection.execute(
+        select(jobs.c.kind, jobs.c.due_at, jobs.c.attempts, jobs.c.last_error)
+        .where(jobs.c.incident_id == incident_id)
+        .order_by(jobs.c.due_at)
+    )
+    return tuple(Waiting(row.kind, row.due_at, row.attempts, row.last_error or "") for row in rows)
+
+
 def counts(connection: Connection) -> dict[str, int]:
     """Stage → jobs that wait or run."""
     rows = connection.execute(select(jobs.c.kind, func.count()).group_by(jobs.c.kind))

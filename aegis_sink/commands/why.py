@@ -1,0 +1,138 @@
+"""`aegis-sink why`: the whole story of one incident, from what was found to what was told."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from aegis_sink.commands.terminal import AsJson, fail, out, print_json, read_store, settings_as_set
+from aegis_sink.flow.digests import traffic
+from aegis_sink.model import Incident
+from aegis_sink.model.codec import finding_to_json, incident_to_json, rfc3339
+from aegis_sink.store import incidents, jobs
+from aegis_sink.store.database import Connection
+from aegis_sink.store.incidents import StoredFinding
+from aegis_sink.store.jobs import Waiting
+from aegis_sink.triage.storm import is_crowded
+from aegis_sink.triage.tell import Decision, TellRules, decide
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """All that is known of an incident, and what would be decided now."""
+
+    incident: Incident
+    subject_how: str
+    findings: tuple[StoredFinding, ...]
+    waiting: tuple[Waiting, ...]
+    decision: Decision
+
+
+def why_command(
+    incident_id: Annotated[str, typer.Argument(help="Which incident.")], as_json: AsJson = False
+) -> None:
+    """Explain an incident: its fingerprint, each finding, each decision, each attempt."""
+    settings = settings_as_set().settings
+    rules = TellRules(settings.group_wait, settings.repeat_interval, hints=settings.hints)
+    story = read_store(lambda c: _story(c, incident_id, rules))
+    if story is None:
+        fail(f"no incident {incident_id}; `aegis-sink incidents` lists them")
+    if as_json:
+        print_json(_json(story))
+        return
+    for line in _lines(story):
+        out.print(line)
+
+
+def _story(connection: Connection, incident_id: str, rules: TellRules) -> Story | None:
+    incident = incidents.get(connection, incident_id)
+    if incident is None:
+        return None
+    now = datetime.now(UTC)
+    alone = incidents.root_of(connection, incident.id) is not None
+    crowded = not alone and is_crowded(traffic(connection, now))
+    return Story(
+        incident,
+        incidents.subject_how(connection, incident.id),
+        incidents.findings_of(connection, incident.id),
+        jobs.waiting(connection, incident.id),
+        decide(incident, now=now, rules=rules, crowded=crowded),
+    )
+
+
+def _lines(story: Story) -> list[str]:
+    incident, decision = story.incident, story.decision
+    lines = [
+        f"{incident.id}  {incident.shown_state}  {incident.severity}  {incident.title}",
+        "",
+        "What it is",
+        f"  fingerprint    {incident.fingerprint}",
+        f"  = cluster      {incident.cluster}",
+        f"  + subject      {incident.subject} (known by {story.subject_how})",
+        f"  + class        {incident.failure_class}",
+        "",
+        f"Findings ({incident.occurrences} times in all)",
+    ]
+    for stored in story.findings:
+        finding = stored.finding
+        lines.append(f"  {_time(stored.last_seen)}  {finding.object}  × {stored.times}")
+        lines.append(f"    {finding.dialect} of K8sGPT {finding.k8sgpt or '(not named)'}")
+        lines += [f"    {error}" for error in finding.errors]
+    lines += ["", "What happened"]
+    lines += [
+        f"  {_time(entry.at)}  {entry.what}" + (f": {entry.reason}" if entry.reason else "")
+        for entry in incident.history
+    ]
+    lines += ["", "What was told"]
+    lines += [
+        f"  {_time(notice.at)}  {notice.reason} to {notice.channel or '(nowhere)'} {notice.ts}".rstrip()
+        for notice in incident.notices
+    ] or ["  nothing"]
+    lines += [
+        "",
+        "What is decided now",
+        f"  {decision.reason or decision.held}: {decision.because}",
+    ]
+    if decision.wait_until:
+        lines.append(f"  looked at again {_time(decision.wait_until)}")
+    lines += ["", "What waits to be done"]
+    for job in story.waiting:
+        lines.append(f"  {job.kind} at {_time(job.due_at)}")
+        if job.last_error:
+            lines.append(f"    failed {job.attempts} times in a row: {job.last_error}")
+    return lines if story.waiting else [*lines, "  nothing"]
+
+
+def _json(story: Story) -> dict[str, object]:
+    decision = story.decision
+    return {
+        "incident": incident_to_json(story.incident),
+        "subject_told_by": story.subject_how,
+        "findings": [
+            {
+                "finding": finding_to_json(stored.finding),
+                "times": stored.times,
+                "last_seen": rfc3339(stored.last_seen),
+            }
+            for stored in story.findings
+        ],
+        "decision": {
+            "reason": decision.reason or decision.held,
+            "because": decision.because,
+            "wait_until": rfc3339(decision.wait_until) if decision.wait_until else None,
+        },
+        "waiting": [
+            {
+                "stage": job.kind,
+                "due_at": rfc3339(job.due_at),
+                "attempts": job.attempts,
+                "last_error": job.last_error,
+            }
+            for job in story.waiting
+        ],
+    }
+
+
+def _time(at: datetime) -> str:
+    return at.astimezone().strftime("%d %b %H:%M:%S")
