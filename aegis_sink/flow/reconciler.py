@@ -196,7 +196,8 @@ class Reconciler:
             taken = store.take_in(connection, seen, mirror, now=now, hold=self.hold)
             for k8sgpt in back:
                 store.release(connection, self.cluster, k8sgpt, now=now, hold=self.hold)
-            return taken, store.held(connection, self.cluster) if back else self.held
+            # What was held may be shown again by a CR of another name.
+            return taken, store.held(connection, self.cluster) if self.held else ()
 
         taken, self.held = await self.database.write(write)
         mirror.update((one.result.place, one.result) for one in seen)
