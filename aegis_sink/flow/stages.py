@@ -101,6 +101,10 @@ class Investigation:
         ask = assessment.ask and self.diagnoser is not None
         diagnosis = self._without_model(assessment)
         now = self.clock()
+        if before is None:
+            log.info(
+                "incident %s opened (%s): %s", job.incident_id, identity.severity, identity.title
+            )
         await self.database.write(
             lambda c: self._store_collected(c, job.incident_id, collected, diagnosis, now, ask)
         )
