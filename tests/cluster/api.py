@@ -118,6 +118,8 @@ class Api:
         async with self._session.request(
             method, self.plane.url + path, json=body, headers=headers, ssl=self.plane.trust()
         ) as answer:
+            if answer.content_type != "application/json":  # a path that is not served yet
+                raise Refused(answer.status, (await answer.text())[:200])
             told: Object = await answer.json()
             if answer.status >= 400:
                 raise Refused(answer.status, str(told.get("message")))
