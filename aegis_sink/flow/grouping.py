@@ -2,13 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from aegis_sink.model import Finding, Incident, ObjectRef, OwnerChain
 from aegis_sink.model.facts import Facts
-from aegis_sink.store import incidents, jobs
+from aegis_sink.store import incidents
 from aegis_sink.store.database import Connection
-from aegis_sink.triage.grouping import incident_to_join, is_symptom, workloads
+from aegis_sink.triage.grouping import (
+    WORKLOADS,
+    Joining,
+    incident_to_join,
+    is_symptom,
+    workloads,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,37 +36,42 @@ def lead_of(findings: Sequence[Finding]) -> Lead:
     return Lead(first, tuple(dict.fromkeys(error for one in causes for error in one.errors)))
 
 
-def join(
+@dataclass(frozen=True, slots=True)
+class Relations:
+    """What an incident has to do with others of its workload: the one it joins, and those that
+    only show its problem and are looked at again, so that they join it."""
+
+    joins: Joining | None = None
+    shown_by: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.joins or self.shown_by)
+
+
+def relations(
     connection: Connection,
     incident_id: str,
     lead: Lead,
     owners: OwnerChain,
     facts: Iterable[Facts] = (),
-    *,
-    now: datetime,
-) -> str | None:
-    """Have the incident join the one of the same workload; the id of that one, None: it stays.
+) -> Relations:
+    """How it is related to the open incidents of its namespace.
 
-    One that people were told about keeps its message, so that it joins no other. What only shows
-    this one's problem and was there before it is looked at again.
+    One that people were told about keeps its message, so that it joins no other.
     """
     if incidents.root_of(connection, incident_id) is not None:
-        return None
+        return Relations()
     ref = lead.finding.object
     leads_to = workloads(ref, lead.errors, owner=owners.subject, facts=facts)
-    others = [
-        one
-        for one in incidents.open_in(connection, lead.finding.cluster, ref.namespace)
-        if one.id != incident_id
-    ]
+    names = {ref.name, owners.subject.name, *(one.name for one in leads_to)}
+    found = incidents.open_in(
+        connection, lead.finding.cluster, ref.namespace, names=names, beside_kinds=WORKLOADS
+    )
+    others = [one for one in found if one.id != incident_id]
     joining = incident_to_join(ref, lead.errors, leads_to, others)
-    if joining is None:
-        for one in others:
-            if _shows(one, owners.subject):
-                jobs.enqueue(connection, one.id, jobs.COLLECT, now)  # it joins this one
-        return None
-    incidents.merge(connection, incident_id, joining.incident.id, because=joining.because)
-    return joining.incident.id
+    if joining is not None:
+        return Relations(joining)
+    return Relations(shown_by=tuple(one.id for one in others if _shows(one, owners.subject)))
 
 
 def _shows(other: Incident, subject: ObjectRef) -> bool:

@@ -19,7 +19,7 @@ from aegis_sink.diagnosis.diagnoser import Diagnoser
 from aegis_sink.diagnosis.errors import AnswerInvalid, ModelRefused, ModelUnavailable
 from aegis_sink.diagnosis.playbooks import Playbooks
 from aegis_sink.flow.digests import traffic
-from aegis_sink.flow.grouping import Lead, join, lead_of
+from aegis_sink.flow.grouping import Lead, Relations, lead_of, relations
 from aegis_sink.flow.muting import Muting
 from aegis_sink.flow.worker import Done, Later, Outcome, back_off
 from aegis_sink.model import (
@@ -117,14 +117,22 @@ class Investigation:
     ) -> bool:
         """Whether it became part of the incident of the same workload, which is collected anew."""
 
+        def look(connection: Connection) -> Relations:
+            return relations(connection, incident_id, lead, owners, facts)
+
         def run(connection: Connection) -> bool:
-            other = join(connection, incident_id, lead, owners, facts, now=self.clock())
-            if other is None:
+            found, now = look(connection), self.clock()
+            for other in found.shown_by:
+                jobs.enqueue(connection, other, jobs.COLLECT, now)
+            if found.joins is None:
                 return False
-            jobs.enqueue(connection, other, jobs.COLLECT, self.clock())
+            into = found.joins.incident.id
+            incidents.merge(connection, incident_id, into, because=found.joins.because)
+            jobs.enqueue(connection, into, jobs.COLLECT, now)
             return True
 
-        return await self.database.write(run)
+        # Most incidents have nothing to do with others, and reading holds nobody up.
+        return bool(await self.database.read(look)) and await self.database.write(run)
 
     async def diagnose(self, job: Job) -> Outcome:
         """Ask the model, once for the same evidence; without it the playbooks' answer stays."""

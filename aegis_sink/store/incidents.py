@@ -4,7 +4,7 @@ import base64
 import binascii
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -303,13 +303,23 @@ def open_ones(connection: Connection, *, parents_only: bool = False) -> tuple[In
     return tuple(_incident(row, by_incident.get(row.id, ())) for row in rows)
 
 
-def open_in(connection: Connection, cluster: str, namespace: str) -> tuple[Incident, ...]:
-    """What is not over in a namespace, without evidence, oldest first."""
+def open_in(
+    connection: Connection,
+    cluster: str,
+    namespace: str,
+    *,
+    names: Collection[str],
+    beside_kinds: Collection[str],
+) -> tuple[Incident, ...]:
+    """What is not over in a namespace, without evidence, oldest first: of subjects with one of
+    the names, and of all whose kind is none of `beside_kinds`.
+    """
     query = select(tables.incidents).where(
         _i.subject_namespace == namespace,
         _i.cluster == cluster,
         _i.merged_into.is_(None),
         _i.state != State.RESOLVED,
+        or_(_i.subject_name.in_(names), _i.subject_kind.not_in(beside_kinds)),
     )
     rows = connection.execute(query.order_by(_i.first_seen, _i.id).limit(MOST_NEIGHBOURS)).all()
     by_incident = _findings_by_incident(connection, [row.id for row in rows])
