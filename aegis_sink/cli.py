@@ -49,9 +49,10 @@ from aegis_sink.settings import (
     variable,
 )
 from aegis_sink.store import incidents as stored_incidents
+from aegis_sink.store import listing
 from aegis_sink.store.database import open_engine
 from aegis_sink.store.errors import StoreError
-from aegis_sink.store.incidents import BadCursor, Filter
+from aegis_sink.store.listing import BadCursor, Filter
 from aegis_sink.store.schema import migrate as migrate_schema
 
 app = typer.Typer(
@@ -129,7 +130,7 @@ def incidents_command(
         return
     wanted = Filter(state, namespace, query, limit, cursor)
     try:
-        page = read_store(lambda c: stored_incidents.page(c, wanted))
+        page = read_store(lambda c: listing.page(c, wanted))
     except BadCursor as error:
         fail(str(error))
     if as_json:

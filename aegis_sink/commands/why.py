@@ -10,7 +10,7 @@ from aegis_sink.commands.terminal import AsJson, fail, out, print_json, read_sto
 from aegis_sink.flow.digests import traffic
 from aegis_sink.model import Incident
 from aegis_sink.model.codec import finding_to_json, incident_to_json, rfc3339
-from aegis_sink.store import incidents, jobs
+from aegis_sink.store import incidents, jobs, notices
 from aegis_sink.store.database import Connection
 from aegis_sink.store.incidents import StoredFinding
 from aegis_sink.store.jobs import Waiting
@@ -50,7 +50,7 @@ def _story(connection: Connection, incident_id: str, rules: TellRules) -> Story 
     if incident is None:
         return None
     now = datetime.now(UTC)
-    alone = incidents.root_of(connection, incident.id) is not None
+    alone = notices.root_of(connection, incident.id) is not None
     crowded = not alone and is_crowded(traffic(connection, now))
     return Story(
         incident,

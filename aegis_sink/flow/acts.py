@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from aegis_sink.model import Feedback, Incident, State
 from aegis_sink.notify.text import time_words
-from aegis_sink.store import incidents, jobs
+from aegis_sink.store import history, incidents, jobs
 from aegis_sink.store.database import Connection
 from aegis_sink.store.feedback import store_feedback
 
@@ -102,7 +102,7 @@ def diagnose_again(c: Connection, incident: Incident, person: Person, *, at: dat
         return _stands_otherwise(incident, at)
     if incident.diagnosing:
         return Acted(Effect.ALREADY, "It is being diagnosed right now.")
-    incidents.note(c, incident.id, at, "diagnosed again", person.words)
+    history.note(c, incident.id, at, "diagnosed again", person.words)
     jobs.enqueue(c, incident.id, jobs.COLLECT, at)
     return Acted(
         Effect.DONE,
@@ -121,7 +121,7 @@ def judge(c: Connection, incident: Incident, person: Person, *, at: datetime, ri
     if before and (before.right, before.diagnosis) == (right, incident.diagnosis):
         return Acted(Effect.ALREADY, f"You said so before: {word}.")
     store_feedback(c, incident.id, Feedback(at, person.name, user, right, incident.diagnosis))
-    incidents.note(c, incident.id, at, f"diagnosis judged {word}", person.words)
+    history.note(c, incident.id, at, f"diagnosis judged {word}", person.words)
     jobs.enqueue(c, incident.id, jobs.TELL, at)
     return Acted(Effect.DONE, f"Noted: the diagnosis was {word}. Thank you.")
 

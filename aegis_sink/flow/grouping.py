@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from aegis_sink.model import Finding, Incident, ObjectRef, OwnerChain
 from aegis_sink.model.facts import Facts
-from aegis_sink.store import incidents
+from aegis_sink.store import listing, notices
 from aegis_sink.store.database import Connection
 from aegis_sink.triage.grouping import (
     WORKLOADS,
@@ -59,12 +59,12 @@ def relations(
 
     One that people were told about keeps its message, so that it joins no other.
     """
-    if incidents.root_of(connection, incident_id) is not None:
+    if notices.root_of(connection, incident_id) is not None:
         return Relations()
     ref = lead.finding.object
     leads_to = workloads(ref, lead.errors, owner=owners.subject, facts=facts)
     names = {ref.name, owners.subject.name, *(one.name for one in leads_to)}
-    found = incidents.open_in(
+    found = listing.open_in(
         connection, lead.finding.cluster, ref.namespace, names=names, beside_kinds=WORKLOADS
     )
     others = [one for one in found if one.id != incident_id]

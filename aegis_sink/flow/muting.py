@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from aegis_sink.model import Incident, Mute, MuteKind
-from aegis_sink.store import incidents, jobs, silences
+from aegis_sink.store import history, jobs, listing, mutes, silences
 from aegis_sink.store.database import Connection
 from aegis_sink.triage.inhibition import CHILD_LEAD
 from aegis_sink.triage.matchers import labels, matches
@@ -36,7 +36,7 @@ class Muting:
             now=now,
             scope=self.scope,
             silences=silences.not_ended(connection, now),
-            parents=incidents.open_ones(connection, parents_only=True),
+            parents=listing.open_ones(connection, parents_only=True),
         )
 
     def refresh(self, connection: Connection, incident: Incident) -> Incident:
@@ -46,12 +46,12 @@ class Muting:
         if mute == before:
             return incident
         now = self.clock()
-        incidents.store_mute(connection, incident.id, mute)
+        mutes.store_mute(connection, incident.id, mute)
         if mute is None:
-            incidents.note(connection, incident.id, now, "unmuted", "nothing mutes it any more")
+            history.note(connection, incident.id, now, "unmuted", "nothing mutes it any more")
             jobs.enqueue(connection, incident.id, jobs.COLLECT, now)
         elif before is None or (mute.kind, mute.by) != (before.kind, before.by):
-            incidents.note(connection, incident.id, now, "muted", mute.because)
+            history.note(connection, incident.id, now, "muted", mute.because)
         for one in (before, mute):
             if one is not None and one.kind is MuteKind.INCIDENT:
                 jobs.enqueue(connection, one.by, jobs.TELL, now + EDIT_DELAY)
@@ -60,13 +60,13 @@ class Muting:
     def parent_appeared(self, connection: Connection, parent: Incident) -> None:
         """What may follow from it is looked at again, also what was told before it was known."""
         since = parent.first_seen - CHILD_LEAD
-        for incident_id in incidents.not_muted(connection, parent.cluster, since=since):
+        for incident_id in mutes.not_muted(connection, parent.cluster, since=since):
             if incident_id != parent.id:
                 jobs.enqueue(connection, incident_id, jobs.TELL, self.clock())
 
     def silence_ended(self, connection: Connection, silence_id: str) -> None:
         """What it muted is looked at again."""
-        for incident_id in incidents.muted_by(connection, silence_id):
+        for incident_id in mutes.muted_by(connection, silence_id):
             jobs.enqueue(connection, incident_id, jobs.TELL, self.clock())
 
     def silence_began(self, connection: Connection, silence: Silence) -> None:
@@ -79,6 +79,6 @@ def fitting(connection: Connection, silence: Silence) -> tuple[Incident, ...]:
     """The open incidents that all matchers of a silence fit, oldest first."""
     return tuple(
         incident
-        for incident in incidents.open_ones(connection)
+        for incident in listing.open_ones(connection)
         if matches(silence.matchers, labels(incident))
     )

@@ -15,7 +15,7 @@ from aegis_sink.cluster.health import Health
 from aegis_sink.flow.stages import lives
 from aegis_sink.flow.worker import Done, Later, Outcome, back_off
 from aegis_sink.model import Incident, ObjectRef, State
-from aegis_sink.store import incidents, jobs, results
+from aegis_sink.store import history, incidents, jobs, results
 from aegis_sink.store.database import Connection, Database
 from aegis_sink.store.jobs import Job
 from aegis_sink.store.results import Gone
@@ -93,7 +93,7 @@ class Resolving:
             return
         why = f"K8sGPT no longer reports it, but {ref} does not look well: it stays open"
         log.info("incident %s: %s", incident.id, why)
-        await self.database.write(lambda c: incidents.note(c, incident.id, now, STILL_ILL, why))
+        await self.database.write(lambda c: history.note(c, incident.id, now, STILL_ILL, why))
 
     def _resolve(
         self,

@@ -31,10 +31,11 @@ from aegis_sink.model import (
     State,
 )
 from aegis_sink.model.facts import AutoscalerFacts, Facts
-from aegis_sink.store import digests, incidents, jobs
+from aegis_sink.store import answers, digests, history, incidents, jobs, merging, mutes, notices
 from aegis_sink.store.database import Connection, Database
-from aegis_sink.store.incidents import Identity, StoredFinding
+from aegis_sink.store.incidents import StoredFinding
 from aegis_sink.store.jobs import Job
+from aegis_sink.store.merging import Identity
 from aegis_sink.triage.fingerprint import failure_class, fingerprint
 from aegis_sink.triage.inhibition import may_mute
 from aegis_sink.triage.severity import severity
@@ -127,7 +128,7 @@ class Investigation:
             if found.joins is None:
                 return False
             into = found.joins.incident.id
-            incidents.merge(connection, incident_id, into, because=found.joins.because)
+            merging.merge(connection, incident_id, into, because=found.joins.because)
             jobs.enqueue(connection, into, jobs.COLLECT, now)
             return True
 
@@ -164,7 +165,7 @@ class Investigation:
             return Done()
         key = f"{incident.fingerprint}:{self.diagnoser.key(assessment)}"
         after = self.clock() - ANSWER_WINDOW
-        known = await self.database.read(lambda c: incidents.answer(c, key, after=after))
+        known = await self.database.read(lambda c: answers.answer(c, key, after=after))
         if known is not None:
             await self._diagnosed(job.incident_id, known, of=collected_at)
             return Done()
@@ -184,7 +185,7 @@ class Investigation:
             await self._not_answered(incident, assessment, note, of=collected_at)
             return Done()
         now = self.clock()
-        await self.database.write(lambda c: incidents.store_answer(c, key, diagnosis, at=now))
+        await self.database.write(lambda c: answers.store_answer(c, key, diagnosis, at=now))
         await self._diagnosed(job.incident_id, diagnosis, of=collected_at)
         return Done()
 
@@ -194,7 +195,7 @@ class Investigation:
         crowd, alone, with_others = await self.database.read(
             lambda c: (
                 traffic(c, now),
-                incidents.root_of(c, incident.id) is not None,
+                notices.root_of(c, incident.id) is not None,
                 digests.is_member(c, incident.id),
             )
         )
@@ -281,7 +282,7 @@ class Investigation:
             if not incidents.store_diagnosis(connection, incident.id, diagnosis, of=of):
                 return
             if incident.diagnosing:
-                incidents.note(connection, incident.id, now, "not diagnosed by the model", note)
+                history.note(connection, incident.id, now, "not diagnosed by the model", note)
             jobs.enqueue(connection, incident.id, jobs.TELL, now)
 
         await self.database.write(write)
@@ -294,14 +295,14 @@ class Investigation:
         def write(connection: Connection) -> None:
             if not incidents.store_diagnosis(connection, incident_id, diagnosis, of=of):
                 return  # newer evidence came while the model thought: it is asked about that next
-            incidents.note(connection, incident_id, now, "diagnosed", diagnosis.model)
+            history.note(connection, incident_id, now, "diagnosed", diagnosis.model)
             jobs.enqueue(connection, incident_id, jobs.TELL, now)
 
         await self.database.write(write)
 
     def _identify(self, connection: Connection, incident_id: str, identity: Identity) -> str | None:
-        was_parent = incidents.may_mute(connection, incident_id)
-        current = incidents.identify(connection, incident_id, identity)
+        was_parent = mutes.may_mute(connection, incident_id)
+        current = merging.identify(connection, incident_id, identity)
         if identity.may_mute and not was_parent and current == incident_id:
             parent = incidents.get(connection, incident_id)
             assert parent is not None

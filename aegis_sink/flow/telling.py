@@ -16,7 +16,7 @@ from aegis_sink.flow.worker import Done, Later, Outcome, back_off
 from aegis_sink.model import Incident, Mute, NoticeReason, Posted, State
 from aegis_sink.notify.errors import MessageGone, NotifyRefused, NotifyUnavailable, OutcomeUnknown
 from aegis_sink.notify.notifier import Notifier
-from aegis_sink.store import incidents
+from aegis_sink.store import history, incidents, notices
 from aegis_sink.store.database import Connection, Database
 from aegis_sink.store.jobs import Job
 from aegis_sink.triage.storm import is_crowded
@@ -101,7 +101,7 @@ class Telling:
 
     def _look(
         self, connection: Connection, incident_id: str
-    ) -> tuple[Incident | None, incidents.Root | None, Mute | None]:
+    ) -> tuple[Incident | None, notices.Root | None, Mute | None]:
         incident, root = _load(connection, incident_id)
         mute = self.muting.mute_of(connection, incident) if incident is not None else None
         return incident, root, mute
@@ -125,7 +125,7 @@ class Telling:
         return until if now < until else None
 
     async def _send(
-        self, incident: Incident, reason: NoticeReason, root: incidents.Root | None
+        self, incident: Incident, reason: NoticeReason, root: notices.Root | None
     ) -> None:
         """Post or edit, add to the thread, and only then write the telling down: what fails on
         the way is done again, and all of it may be done twice but the root message."""
@@ -136,7 +136,7 @@ class Telling:
             await self._keep_refusal(incident, posted)
             if self.notifier.can_edit:
                 await self.database.write(
-                    partial(incidents.root_posted, incident_id=incident.id, posted=posted)
+                    partial(notices.root_posted, incident_id=incident.id, posted=posted)
                 )
                 await self._reply(incident, reason, posted)
             await self._told(incident, reason, posted, root=True)
@@ -162,7 +162,7 @@ class Telling:
             log.warning("incident %s: %s; the thread may lack it", incident.id, error)
 
     async def _post_root(
-        self, incident: Incident, reason: NoticeReason, root: incidents.Root | None
+        self, incident: Incident, reason: NoticeReason, root: notices.Root | None
     ) -> Posted | None:
         """The root message, found or posted; None when the incident is no longer one of its own."""
         if root is not None and root.intended_at is not None:
@@ -174,7 +174,7 @@ class Telling:
         else:
             nonce, now = self.new_id(), self.clock()
             if not await self.database.write(
-                lambda c: incidents.intend_root(c, incident.id, nonce, now=now)
+                lambda c: notices.intend_root(c, incident.id, nonce, now=now)
             ):
                 return None
         return await self.notifier.post(incident, reason, nonce=nonce)
@@ -183,14 +183,14 @@ class Telling:
         self, incident: Incident, reason: NoticeReason, posted: Posted, *, root: bool
     ) -> None:
         notice = what_is_told(incident, reason, at=self.clock(), posted=posted)
-        await self.database.write(lambda c: incidents.told(c, incident.id, notice, root=root))
+        await self.database.write(lambda c: notices.told(c, incident.id, notice, root=root))
         log.info("incident %s told (%s): %s", incident.id, reason, incident.title)
 
     async def _refused(self, job: Job, error: NotifyRefused) -> Later:
         """What somebody must set right: kept, and tried less and less, at least every hour."""
         now = self.clock()
         await self.database.write(
-            lambda c: incidents.note_once(c, job.incident_id, now, "not told", str(error))
+            lambda c: history.note_once(c, job.incident_id, now, "not told", str(error))
         )
         wait = back_off(job.attempts, jitter=self.jitter(), limit=REFUSED_LIMIT)
         return Later(now + wait, error=str(error))
@@ -199,7 +199,7 @@ class Telling:
         if posted.refusal:
             now, what = self.clock(), "told as plain text"
             await self.database.write(
-                lambda c: incidents.note_once(c, incident.id, now, what, posted.refusal)
+                lambda c: history.note_once(c, incident.id, now, what, posted.refusal)
             )
 
     def _again(self, job: Job, error: NotifyUnavailable | OutcomeUnknown) -> Later:
@@ -211,10 +211,8 @@ class Telling:
         return Later(self.clock() + wait, error=str(error))
 
 
-def _load(
-    connection: Connection, incident_id: str
-) -> tuple[Incident | None, incidents.Root | None]:
+def _load(connection: Connection, incident_id: str) -> tuple[Incident | None, notices.Root | None]:
     incident = incidents.get(connection, incident_id)
     if incident is None:
         return None, None
-    return incident, incidents.root_of(connection, incident.id)
+    return incident, notices.root_of(connection, incident.id)

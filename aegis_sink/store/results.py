@@ -17,7 +17,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from aegis_sink.model import Finding, ObjectRef, State
 from aegis_sink.model.codec import finding_from_json, finding_to_json
-from aegis_sink.store import incidents, jobs, tables
+from aegis_sink.store import history, jobs, merging, tables
 from aegis_sink.store.accept import Arrival, accept
 from aegis_sink.triage.fingerprint import failure_class
 
@@ -232,7 +232,7 @@ def release(
             tables.incidents.update().where(_i.id == incident_id).values(gone_at=now, gone_how="")
         )
         what = f"K8sGPT CR {k8sgpt} reports again, but not this"
-        incidents.note(connection, incident_id, now, "gone", what)
+        history.note(connection, incident_id, now, "gone", what)
         jobs.enqueue(connection, incident_id, jobs.RESOLVE, now + hold)
     return len(ids)
 
@@ -316,14 +316,14 @@ def _gone(
     living = select(_f.id).where(_f.incident_id == incident_id, _f.gone_at.is_(None)).limit(1)
     if connection.execute(living).first() is not None:
         if how != HIDDEN:
-            incidents.note(connection, incident_id, now, "object gone", f"{ref}: {said}")
+            history.note(connection, incident_id, now, "object gone", f"{ref}: {said}")
         return
     connection.execute(
         tables.incidents.update().where(_i.id == incident_id).values(gone_at=now, gone_how=how)
     )
     # Two objects whose Results share a name take turns at each analysis: that is said once.
     if how != HIDDEN or not _noted(connection, incident_id, HIDDEN):
-        incidents.note(connection, incident_id, now, how or "gone", said)
+        history.note(connection, incident_id, now, how or "gone", said)
     jobs.enqueue(connection, incident_id, jobs.RESOLVE, now + hold)
 
 
@@ -398,7 +398,7 @@ def _change(connection: Connection, one: Seen, rows: Sequence[_Row], now: dateti
     connection.execute(key.on_conflict_do_nothing())
     if current.finding.errors:
         said = "; ".join(sighting.finding.errors)[:300]
-        incidents.note(connection, current.incident_id, now, "text changed", said)
+        history.note(connection, current.incident_id, now, "text changed", said)
     _revive(connection, current, now)
     jobs.enqueue(connection, current.incident_id, jobs.COLLECT, now)
 
@@ -421,7 +421,7 @@ def _move(
         told = connection.execute(nonce.where(_i.id == incident_id)).scalar() is not None
         other_told = connection.execute(nonce.where(_i.id == to)).scalar() is not None
         if alone and told and not other_told:
-            incidents.merge(connection, to, incident_id)
+            merging.merge(connection, to, incident_id)
             jobs.enqueue(connection, incident_id, jobs.COLLECT, now)
         else:
             said = f"K8sGPT says something else of it now: incident {to}"
@@ -462,7 +462,7 @@ def _revive(connection: Connection, row: _Row, now: datetime) -> None:
         .values(gone_at=None, gone_how="", last_seen=now)
     )
     if was != HIDDEN:
-        incidents.note(connection, row.incident_id, now, "back", "K8sGPT reports it again")
+        history.note(connection, row.incident_id, now, "back", "K8sGPT reports it again")
 
 
 def _said(connection: Connection, wanted: Iterable[Mirrored]) -> Mapping[ObjectRef, Sequence[_Row]]:

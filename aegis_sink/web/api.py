@@ -18,9 +18,9 @@ from aegis_sink.intake.problem import problem
 from aegis_sink.model import Incident, State
 from aegis_sink.model.codec import incident_summary, incident_to_json, rfc3339
 from aegis_sink.settings import parse_duration
-from aegis_sink.store import incidents, quarantine
+from aegis_sink.store import incidents, listing, quarantine
 from aegis_sink.store.database import Connection, Database
-from aegis_sink.store.incidents import BadCursor, Filter
+from aegis_sink.store.listing import BadCursor, Filter
 from aegis_sink.store.quarantine import Quarantined
 from aegis_sink.web.guard import Guard, limit_of, object_in, plain
 
@@ -72,7 +72,7 @@ class Api:
         """`GET /v1/incidents`."""
         try:
             wanted = _filter(request)
-            page = await self.database.read(lambda c: incidents.page(c, wanted))
+            page = await self.database.read(lambda c: listing.page(c, wanted))
         except (BadCursor, ValueError) as error:
             return problem(400, str(error))
         shown = [incident_summary(self._linked(incident)) for incident in page.incidents]

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from aegis_sink.metrics import Metrics
-from aegis_sink.store import incidents, jobs, quarantine
+from aegis_sink.store import jobs, listing, quarantine
 from aegis_sink.store.database import Connection, Database
 from aegis_sink.store.errors import StoreError
 
@@ -45,7 +45,7 @@ class Health:
         """200 when bodies can be stored and worked on, else 503; each part's state in the body."""
         try:
             async with asyncio.timeout(STATUS_SECONDS):
-                await self.database.read(incidents.counts)
+                await self.database.read(listing.counts)
             database = "ok"
         except (StoreError, TimeoutError) as error:
             database = str(error) or "does not answer"
@@ -87,4 +87,4 @@ async def _state(ask: Status) -> str:
 
 
 def _counts(connection: Connection) -> tuple[dict[str, int], dict[str, int], tuple[int, int]]:
-    return incidents.counts(connection), jobs.counts(connection), quarantine.size(connection)
+    return listing.counts(connection), jobs.counts(connection), quarantine.size(connection)

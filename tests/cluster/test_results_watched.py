@@ -12,9 +12,9 @@ from aegis_sink.metrics import Metrics
 from aegis_sink.reconciling import Reconciling, build_reconciling
 from aegis_sink.service import new_id, opened, utc_now
 from aegis_sink.settings import load
-from aegis_sink.store import incidents
+from aegis_sink.store import incidents, listing
 from aegis_sink.store.database import Database
-from aegis_sink.store.incidents import Filter
+from aegis_sink.store.listing import Filter
 from tests.cluster.api import Api, Object, crd
 from tests.cluster.control_plane import ControlPlane
 from tests.fakes.results_api import result
@@ -38,7 +38,7 @@ class Replica:
 
     async def objects(self) -> list[str]:
         """Of what incidents that are not gone tell."""
-        page = await self.database.read(lambda c: incidents.page(c, Filter(limit=500)))
+        page = await self.database.read(lambda c: listing.page(c, Filter(limit=500)))
         gone = [
             await self.database.read(lambda c, i=one.id: incidents.gone_at(c, i))  # type: ignore[misc]
             for one in page.incidents
@@ -47,7 +47,7 @@ class Replica:
         return sorted(o.name for one, at in shown if at is None for o in one.objects)
 
     async def times(self) -> int:
-        page = await self.database.read(lambda c: incidents.page(c, Filter(limit=500)))
+        page = await self.database.read(lambda c: listing.page(c, Filter(limit=500)))
         return sum(one.occurrences for one in page.incidents)
 
     async def status(self) -> str:

@@ -8,7 +8,7 @@ import pytest
 from aegis_sink.model import DigestKind, Mute, MuteKind, NoticeReason, State
 from aegis_sink.notify.digest import compose_digest
 from aegis_sink.notify.plain import plain_lines
-from aegis_sink.store import incidents
+from aegis_sink.store import mutes
 from tests.integration.flow.conftest import Flow, stated
 
 CRASH = "Deployment shop/{0} has 1 replicas but 0 are available"
@@ -143,7 +143,7 @@ async def test_a_silenced_hint_is_in_no_digest(flow: Flow) -> None:
     ids = [await hint(flow, name) for name in ("one", "two")]
     await flow.after(60)
     mute = Mute(MuteKind.SILENCE, "s1", "ada", flow.clock.now + timedelta(days=3))
-    await flow.database.write(lambda c: incidents.store_mute(c, ids[0], mute))
+    await flow.database.write(lambda c: mutes.store_mute(c, ids[0], mute))
     await until_nine(flow)
     [digest] = flow.channel.digests.values()
     assert [line.id for line in digest.lines] == ids[1:]

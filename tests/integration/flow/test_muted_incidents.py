@@ -5,9 +5,9 @@ from datetime import timedelta
 
 from aegis_sink.model import Mute, MuteKind, ObjectRef, State
 from aegis_sink.model.facts import PodFacts
-from aegis_sink.store import incidents, silences
+from aegis_sink.store import listing, silences
 from aegis_sink.store.database import Connection
-from aegis_sink.store.incidents import Filter
+from aegis_sink.store.listing import Filter
 from aegis_sink.triage.matchers import parse
 from aegis_sink.triage.silence import Silence
 from tests.integration.flow.conftest import Flow, finding, stated
@@ -32,7 +32,7 @@ async def silence(flow: Flow, matchers: str, *, hours: float = 2) -> str:
 
 
 async def listed(flow: Flow, state: State) -> list[str]:
-    page = await flow.database.read(lambda c: incidents.page(c, Filter(state=state)))
+    page = await flow.database.read(lambda c: listing.page(c, Filter(state=state)))
     return [one.id for one in page.incidents]
 
 

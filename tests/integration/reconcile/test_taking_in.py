@@ -10,8 +10,8 @@ from aegis_sink.dialects.table import read
 from aegis_sink.flow.reconciler import NotListed
 from aegis_sink.flow.resolving import VANISHED_LIMIT
 from aegis_sink.model import NoticeReason, ObjectRef, State
-from aegis_sink.store import incidents
-from aegis_sink.store.incidents import Filter
+from aegis_sink.store import incidents, listing
+from aegis_sink.store.listing import Filter
 from tests.fakes.results_api import result
 from tests.integration.flow.conftest import GROUP_WAIT, HOLD, START
 from tests.integration.reconcile.conftest import Sink, until
@@ -24,7 +24,7 @@ IMAGE = "Back-off pulling image shop/api:2"
 
 async def all_of(sink: Sink) -> dict[str, str]:
     """Title → state of every incident."""
-    page = await sink.flow.database.read(lambda c: incidents.page(c, Filter(limit=500)))
+    page = await sink.flow.database.read(lambda c: listing.page(c, Filter(limit=500)))
     return {one.title: str(one.state) for one in page.incidents}
 
 
@@ -33,7 +33,7 @@ async def states(sink: Sink) -> list[str]:
 
 
 async def history(sink: Sink) -> list[str]:
-    page = await sink.flow.database.read(lambda c: incidents.page(c, Filter(limit=500)))
+    page = await sink.flow.database.read(lambda c: listing.page(c, Filter(limit=500)))
     found = [await sink.flow.incident(one.id) for one in page.incidents]
     return [entry.what for one in found for entry in one.history]
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from aegis_sink.model import Collected, Diagnosis, Incident, State, Verdict
-from aegis_sink.store import incidents, jobs, tables
+from aegis_sink.store import incidents, jobs, listing, merging, notices, tables
 from aegis_sink.store.accept import Accepted, Arrival, accept
 from aegis_sink.store.database import Database
 
@@ -74,7 +74,7 @@ async def test_the_end_of_something_unknown_is_no_incident(
 ) -> None:
     [[ended]] = await put(database, arrive(POD_A, gone=True))
     assert ended == Accepted("", created=False, duplicate=True)
-    assert await database.read(incidents.counts) == {}
+    assert await database.read(listing.counts) == {}
 
 
 async def test_a_forced_body_makes_one_new_incident_for_all_its_pods(
@@ -92,7 +92,7 @@ async def test_a_superseded_incident_is_never_opened_again(
     database: Database, arrive: Arrive
 ) -> None:
     [[old]] = await put(database, arrive(POD_A))
-    identity = incidents.Identity(
+    identity = merging.Identity(
         (await _get(database, old)).subject,
         "",
         "it fails",
@@ -100,13 +100,13 @@ async def test_a_superseded_incident_is_never_opened_again(
         (await _get(database, old)).severity,
         "t",
     )
-    await database.write(lambda c: incidents.identify(c, old.incident_id, identity))
+    await database.write(lambda c: merging.identify(c, old.incident_id, identity))
     [[new]] = await put(database, arrive(POD_A, at=1, force=True))
     keys = tables.incident_keys.c
     left = select(keys.key).where(keys.incident_id == old.incident_id)
     assert await database.read(lambda c: c.execute(left).all()) == []
     assert (
-        await database.write(lambda c: incidents.identify(c, new.incident_id, identity))
+        await database.write(lambda c: merging.identify(c, new.incident_id, identity))
         == new.incident_id
     )
     [[again]] = await put(database, arrive(POD_A, at=2))
@@ -119,12 +119,10 @@ async def test_an_incident_replayed_while_it_is_looked_at_does_not_take_the_new_
 ) -> None:
     [[old]] = await put(database, arrive(POD_A))
     seen = await _get(database, old)
-    identity = incidents.Identity(
-        seen.subject, "", "it fails", seen.fingerprint, seen.severity, "t"
-    )
+    identity = merging.Identity(seen.subject, "", "it fails", seen.fingerprint, seen.severity, "t")
     [[new]] = await put(database, arrive(POD_A, at=1, force=True))
     # The stage that began before the replay ends after it.
-    assert await database.write(lambda c: incidents.identify(c, old.incident_id, identity)) is None
+    assert await database.write(lambda c: merging.identify(c, old.incident_id, identity)) is None
     assert (await _get(database, old)).superseded_by == new.incident_id
     assert (await _get(database, new)).state is State.OPEN
 
@@ -157,19 +155,19 @@ async def test_two_that_turn_out_to_be_one_become_one_under_the_id_people_know(
     if told != "neither":
         known = old if told == "old" else young
         assert await database.write(
-            lambda c: incidents.intend_root(c, known.incident_id, "nonce", now=now)
+            lambda c: notices.intend_root(c, known.incident_id, "nonce", now=now)
         )
     seen = await _get(database, old)
-    identity = incidents.Identity(seen.subject, "", "it fails", "final", seen.severity, "t")
-    await database.write(lambda c: incidents.identify(c, old.incident_id, identity))
-    living = await database.write(lambda c: incidents.identify(c, young.incident_id, identity))
+    identity = merging.Identity(seen.subject, "", "it fails", "final", seen.severity, "t")
+    await database.write(lambda c: merging.identify(c, old.incident_id, identity))
+    living = await database.write(lambda c: merging.identify(c, young.incident_id, identity))
     assert living == (young.incident_id if told == "young" else old.incident_id)
     gone = old.incident_id if told == "young" else young.incident_id
     one = await database.read(lambda c: incidents.get(c, gone))
     assert one is not None
     assert (one.id, one.occurrences, len(one.objects)) == (living, 3, 2)
     # Whoever was about to tell the other one must not.
-    assert not await database.write(lambda c: incidents.intend_root(c, gone, "second", now=now))
+    assert not await database.write(lambda c: notices.intend_root(c, gone, "second", now=now))
     [[again]] = await put(database, arrive("Pod shop/other-y", at=5))
     assert again.incident_id == living
 
@@ -211,9 +209,9 @@ async def test_merging_the_same_finding_keeps_one_with_the_later_time(
         lambda c: c.execute(f.update().where(f.c.id == second.id).values(content_key=same))
     )
     seen = await _get(database, old)
-    identity = incidents.Identity(seen.subject, "", "it fails", "final", seen.severity, "t")
-    await database.write(lambda c: incidents.identify(c, old.incident_id, identity))
-    await database.write(lambda c: incidents.identify(c, young.incident_id, identity))
+    identity = merging.Identity(seen.subject, "", "it fails", "final", seen.severity, "t")
+    await database.write(lambda c: merging.identify(c, old.incident_id, identity))
+    await database.write(lambda c: merging.identify(c, young.incident_id, identity))
     [kept] = await database.read(lambda c: incidents.findings_of(c, old.incident_id))
     assert (kept.times, kept.last_seen) == (2, second.last_seen)
 
