@@ -28,11 +28,13 @@ from aegis_sink.dialects.errors import DialectError
 from aegis_sink.dialects.result import result_finding
 from aegis_sink.flow.door import sighting
 from aegis_sink.model import Finding
-from aegis_sink.store import results as store
+from aegis_sink.store import endings, mirror, results
 from aegis_sink.store.accept import Arrival
 from aegis_sink.store.database import Connection, Database
+from aegis_sink.store.endings import Held
 from aegis_sink.store.errors import StoreError
-from aegis_sink.store.results import Held, Mirrored, Place, Seen, Taken
+from aegis_sink.store.mirror import Mirrored, Place
+from aegis_sink.store.results import Seen, Taken
 
 log = logging.getLogger(__name__)
 
@@ -131,8 +133,8 @@ class Reconciler:
                 self._began_at = self.clock()
                 self._listed, self._counts = set(), {}
                 self._due, self._asked = [*self._due, *self._asked], []
-                self._mirror = await self.database.read(lambda c: store.mirror(c, self.cluster))
-                self.held = await self.database.read(lambda c: store.held(c, self.cluster))
+                self._mirror = await self.database.read(lambda c: mirror.read(c, self.cluster))
+                self.held = await self.database.read(lambda c: endings.held(c, self.cluster))
             case Listed(objects):
                 await self._present(objects)
             case Complete():
@@ -190,17 +192,17 @@ class Reconciler:
         now = self.clock()
         here = {one.result.k8sgpt for one in seen}
         back = [held.k8sgpt for held in self.held if held.k8sgpt in here]
-        mirror = self._mirror
+        before = self._mirror
 
         def write(connection: Connection) -> tuple[Taken, tuple[Held, ...]]:
-            taken = store.take_in(connection, seen, mirror, now=now, hold=self.hold)
+            taken = results.take_in(connection, seen, before, now=now, hold=self.hold)
             for k8sgpt in back:
-                store.release(connection, self.cluster, k8sgpt, now=now, hold=self.hold)
+                endings.release(connection, self.cluster, k8sgpt, now=now, hold=self.hold)
             # What was held may be shown again by a CR of another name.
-            return taken, store.held(connection, self.cluster) if self.held else ()
+            return taken, endings.held(connection, self.cluster) if self.held else ()
 
         taken, self.held = await self.database.write(write)
-        mirror.update((one.result.place, one.result) for one in seen)
+        before.update((one.result.place, one.result) for one in seen)
         for name in ("new", "known", "changed"):
             self._count(name, getattr(taken, name))
         self.wake()
@@ -212,8 +214,8 @@ class Reconciler:
             def write(
                 connection: Connection, batch: Sequence[Mirrored] = batch, now: datetime = now
             ) -> tuple[Held, ...]:
-                store.lose(connection, batch, now=now, hold=self.hold)
-                return store.held(connection, self.cluster)
+                endings.lose(connection, batch, now=now, hold=self.hold)
+                return endings.held(connection, self.cluster)
 
             before, self.held = self.held, await self.database.write(write)
             for held in self.held:
@@ -240,7 +242,7 @@ class Reconciler:
         began, now = self._began_at, self.clock()
         assert began is not None
         await self.database.write(
-            lambda c: store.end_posts_without_result(
+            lambda c: endings.end_posts_without_result(
                 c, self.cluster, before=began, now=now, hold=self.hold
             )
         )

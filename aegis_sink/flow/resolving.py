@@ -15,10 +15,10 @@ from aegis_sink.cluster.health import Health
 from aegis_sink.flow.stages import lives
 from aegis_sink.flow.worker import Done, Later, Outcome, back_off
 from aegis_sink.model import Incident, ObjectRef, State
-from aegis_sink.store import history, incidents, jobs, results
+from aegis_sink.store import endings, history, incidents, jobs
 from aegis_sink.store.database import Connection, Database
+from aegis_sink.store.endings import Gone
 from aegis_sink.store.jobs import Job
-from aegis_sink.store.results import Gone
 
 log = logging.getLogger(__name__)
 
@@ -49,12 +49,12 @@ class Resolving:
         incident, gone = await self.database.read(
             lambda c: (
                 incidents.get(c, job.incident_id),
-                results.gone(c, job.incident_id, since=now - self.hold),
+                endings.gone(c, job.incident_id, since=now - self.hold),
             )
         )
         if not lives(incident, job) or gone is None:
             return Done()
-        vanished = gone.how.startswith(results.VANISHED)
+        vanished = gone.how.startswith(endings.VANISHED)
         due = gone.at + (max(VANISHED_LIMIT, self.hold) if vanished else self.hold)
         if now < due:
             return Later(due)
@@ -68,7 +68,7 @@ class Resolving:
         if ill:
             await self._still_ill(incident, gone, ill[0], now)
             return Later(now + ILL_RECHECK)
-        if gone.how == results.HIDDEN and Health.UNKNOWN in health.values():
+        if gone.how == endings.HIDDEN and Health.UNKNOWN in health.values():
             limit = gone.at + HIDDEN_LIMIT
             if now < limit:
                 return Later(limit)
@@ -103,7 +103,7 @@ class Resolving:
         health: dict[ObjectRef, Health],
         now: datetime,
     ) -> None:
-        gone = results.gone(connection, incident_id, since=now - self.hold)
+        gone = endings.gone(connection, incident_id, since=now - self.hold)
         if gone is None or gone.at != seen.at or not incidents.lives(connection, incident_id):
             return  # it came back while the cluster was asked
         told = [f"{ref} is {state}" for ref, state in health.items() if state is not Health.UNKNOWN]
