@@ -1,5 +1,6 @@
 """Bytes or text → plain JSON values, hardened against what a parser should not be fed."""
 
+import codecs
 import json
 import re
 import sys
@@ -143,7 +144,7 @@ _decoder = json.JSONDecoder(parse_constant=_refuse_constant)
 
 def _decode(body: bytes) -> str:
     try:
-        return body.decode("utf-8-sig")
+        return body.removeprefix(codecs.BOM_UTF8).decode()
     except UnicodeDecodeError as error:
         raise NotReadable(f"not UTF-8 at byte {error.start}") from error
 

@@ -21,9 +21,10 @@ _BROADCAST = re.compile(r"@(here|channel|everyone|all)\b", re.IGNORECASE)
 
 def clean(text: str, limit: int) -> str:
     """`text` without characters that nobody should see, cut at `limit` with a note."""
-    cut = max(0, len(text) - limit)
-    text = _visible(text[:limit])
-    return f"{text}… cut {cut} characters" if cut else text
+    cut = len(text) - limit
+    if cut <= 0:
+        return _visible(text)
+    return f"{_visible(text[:limit])}… cut {cut} characters"
 
 
 def clean_details(text: str) -> str:
@@ -41,7 +42,7 @@ def clean_details(text: str) -> str:
 
 
 def _visible(text: str) -> str:
-    if _ODD.search(text) is None:
+    if (text.isascii() and text.isprintable()) or _ODD.search(text) is None:
         return text
     return _UNWANTED.sub("", _LINE_ENDS.sub("\n", text))
 

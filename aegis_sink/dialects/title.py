@@ -7,7 +7,7 @@ operations instead of one regular expression: nothing here can be made slow.
 """
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from aegis_sink.dialects.text import NAME_LIMIT, clean
 from aegis_sink.model import ObjectRef
@@ -23,8 +23,7 @@ _ODD_NAME = re.compile(
 )  # no stored Result has one; a person may
 
 
-@dataclass(frozen=True, slots=True)
-class Title:
+class Title(NamedTuple):
     """What a title says. `k8sgpt` is "" for operators before v0.0.22."""
 
     k8sgpt: str
@@ -75,15 +74,17 @@ def _kind_and_name(rest: str) -> tuple[str, str] | None:
         line = line[:-1].rstrip()
     elif "*" in line:
         line = line.partition("*")[0].rstrip()  # a fork writes labels and images behind the title
-    kind, _, name = line.rpartition(" ")
     # A fork writes them into the title: the first word that is namespace/name says where they
     # begin, since the kind before it has no such word but perhaps its first.
     words = line.split(" ")
-    place = next((n for n, word in enumerate(words) if n and "/" in word and _is_name(word)), None)
-    if place is not None:
-        kind, name = " ".join(words[:place]), words[place]
-    elif not (_is_name(name) or _is_name(name, _ODD_NAME)):
-        return None
+    for place in range(1, len(words)):
+        if "/" in words[place] and _is_name(words[place]):
+            break
+    else:
+        place = len(words) - 1
+        if not (_is_name(words[place]) or _is_name(words[place], _ODD_NAME)):
+            return None
+    kind, name = " ".join(words[:place]), words[place]
     kind = clean(kind, NAME_LIMIT).strip()
     return (kind, name) if kind else None
 

@@ -10,7 +10,7 @@ from aegis_sink.dialects.table import Recognised, read
 from aegis_sink.flow.inbox import Sorting
 from aegis_sink.intake.receipt import CannotStore, Receipt, ReceiptItem, Status
 from aegis_sink.intake.webhook import DOOR as WEBHOOK
-from aegis_sink.model import Finding, Incident, State
+from aegis_sink.model import Finding, Incident, ObjectRef, State
 from aegis_sink.store import quarantine
 from aegis_sink.store.accept import Accepted, Arrival, Sighting, accept
 from aegis_sink.store.database import Connection, Database
@@ -186,10 +186,11 @@ def provisional_key(finding: Finding, what: str) -> str:
     It names the incident until the cluster tells more. Only a hash leaves here, so the words need
     no redaction yet.
     """
-    subject = subject_from_name(finding.object).subject
-    if subject == finding.object:
+    owners = subject_from_name(finding.object)
+    subject = owners.subject
+    if len(owners.chain) == 1:
         # Where even the owner's kind is unknown, the name without its random end stands for it.
-        subject = replace(subject, name=stem(subject))
+        subject = ObjectRef(subject.kind, stem(subject), subject.namespace)
     return fingerprint(finding.cluster, subject, what)
 
 

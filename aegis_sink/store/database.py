@@ -35,6 +35,9 @@ QUEUE_LIMIT = 2048
 BATCH_LIMIT = 256
 READERS = 2
 BUSY_TIMEOUT_MS = 5000
+GATHER_LIMIT = 64
+GATHER_SECONDS = 0.002
+QUIET_TURNS = 2
 SLOW_COMMIT_SECONDS = 0.02
 SLOW_DISK_SECONDS = 10.0
 
@@ -142,6 +145,7 @@ class Database:
         """Held by whoever uses the writing connection: the writer's thread, or the event loop."""
         self._thread_at_work = False
         self._gathered: list[_BulkItem[Any]] = []
+        self._last_gathered = 1
         self._slow_until = 0.0
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
         self._writer = threading.Thread(target=self._write_loop, name="store-write", daemon=True)
@@ -188,10 +192,9 @@ class Database:
         self._refuse_or_go_on()
         loop = asyncio.get_running_loop()
         pending: _BulkItem[T] = _BulkItem(bulk, item, loop.create_future(), loop)
-        if not self._gathered:
-            # After everything that is ready now: requests that came together share one commit.
-            loop.call_soon(self._commit_gathered)
         self._gathered.append(pending)
+        if len(self._gathered) == 1:
+            loop.call_soon(self._gather, loop, 0, 0, loop.time() + GATHER_SECONDS)
         return await pending.future
 
     async def _enqueue(self, pending: _Write[T]) -> T:
@@ -206,9 +209,26 @@ class Database:
         if self.waiting >= self._limit:
             raise StoreBusy(f"{self._limit} writes wait for the disk; try again in a moment")
 
+    def _gather(
+        self, loop: asyncio.AbstractEventLoop, seen: int, quiet: int, latest: float
+    ) -> None:
+        """Commit once nobody else is on the way: requests that come together share one commit.
+
+        After a request that was alone, that is after everything that is ready now. Where several
+        came together others follow, and the event loop is given some turns to read them.
+        """
+        count = len(self._gathered)
+        quiet = 0 if count > seen else quiet + 1
+        alone = self._last_gathered == count == 1
+        if alone or quiet >= QUIET_TURNS or count >= GATHER_LIMIT or loop.time() > latest:
+            self._commit_gathered()
+        else:
+            loop.call_soon(self._gather, loop, count, quiet, latest)
+
     def _commit_gathered(self) -> None:
         """Commit what was gathered, here when that is quick, else on the writer's thread."""
         gathered, self._gathered = self._gathered, []
+        self._last_gathered = len(gathered)
         if gathered and not self._commit_here(gathered):
             for item in gathered:
                 self._queue.put(item)

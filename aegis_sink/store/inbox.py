@@ -77,8 +77,11 @@ class Inbox:
         latest = self._remembered(cursor)
         unknown = {post.key for post in posts if post.key not in latest}
         known = _known(cursor, unknown) if unknown else {}
+        cursor.execute("SELECT coalesce(max(id), 0) FROM inbox")
+        last_id: int = cursor.fetchall()[0][0]
         noted: list[Noted] = []
         again: dict[int, int] = {}
+        rows: list[tuple[int, int, int, str, str, bytes]] = []
         for post in posts:
             digest = sha256(post.body).digest()
             before = latest.get(post.key)
@@ -91,13 +94,14 @@ class Inbox:
             else:
                 incident_id, state = known.get(post.key, (post.fresh_id, None))
                 noted.append(Noted(incident_id, duplicate=state not in (None, State.RESOLVED)))
-            at = microseconds(post.received_at)
-            cursor.execute(
-                "INSERT INTO inbox (received_at, last_received_at, times, key, incident_id, body)"
-                " VALUES (?, ?, 1, ?, ?, ?)",
-                (at, at, post.key, incident_id, post.body),
-            )
-            latest[post.key] = _Latest(cursor.lastrowid, incident_id, digest)
+            at, last_id = microseconds(post.received_at), last_id + 1
+            rows.append((last_id, at, at, post.key, incident_id, post.body))
+            latest[post.key] = _Latest(last_id, incident_id, digest)
+        cursor.executemany(
+            "INSERT INTO inbox (id, received_at, last_received_at, times, key, incident_id, body)"
+            " VALUES (?, ?, ?, 1, ?, ?, ?)",
+            rows,
+        )
         if again:
             at = microseconds(max(post.received_at for post in posts))
             cursor.executemany(

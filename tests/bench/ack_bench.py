@@ -51,9 +51,7 @@ def run() -> dict[str, Numbers]:
         for number in range(ROUNDS):
             # A sink of its own each round: the problems are new each time.
             with _echo() as echo_port:
-                rounds.setdefault("echo beside new", []).append(
-                    _load(echo_port, CONNECTIONS, again)
-                )
+                rounds.setdefault("echo beside new", []).append(_load(echo_port, CONNECTIONS, new))
             with tempfile.TemporaryDirectory(dir=place) as fresh, sink(Path(fresh)) as port:
                 result = _load(port, CONNECTIONS, new)
                 rounds.setdefault("new problems", []).append(result)
