@@ -50,6 +50,7 @@ from aegis_sink.metrics import Metrics
 from aegis_sink.model.codec import incident_to_json
 from aegis_sink.notify.forward import CloudEventsForwarder
 from aegis_sink.notify.notifier import Notifier
+from aegis_sink.notify.pacer import Pacer
 from aegis_sink.notify.slack import SlackBot
 from aegis_sink.notify.terminal import TerminalNotifier
 from aegis_sink.notify.webhook import SlackWebhook
@@ -190,20 +191,24 @@ async def build(
     playbooks = Playbooks.load(*folders)
     signatures = _signing_secrets("AEGIS_SIGNING_SECRET", settings.signing_secret)
     forwarder = _forwarder(settings, clock)
+    monotonic = asyncio.get_running_loop().time
     database, redact, lock = await _open(settings)
     metrics = Metrics()
     progress = Progress()
     cluster = await connect(
         settings.kubernetes,
         redact=redact,
+        now=clock,
+        clock=monotonic,
         results_namespace=settings.results_namespace or "",
     )
-    notifier = _notifier(settings, write)
-    diagnoser = _diagnoser(settings, metrics)
+    notifier = _notifier(settings, write, now=clock, pacer=Pacer(clock=monotonic))
+    diagnoser = _diagnoser(settings, metrics, clock=monotonic)
 
     def observe(stage: str, outcome: str, seconds: float) -> None:
         metrics.observe_job(stage, outcome, seconds)
         progress.step()
+        digests.look()
 
     def link(incident_id: str) -> str:
         base = (settings.public_url or public_address()).rstrip("/")
@@ -438,7 +443,13 @@ async def _open(settings: Settings) -> tuple[Database, Redactor, TextIO | None]:
     return database, redact, lock
 
 
-def _notifier(settings: Settings, write: Callable[[str], object]) -> Notifier:
+def _notifier(
+    settings: Settings,
+    write: Callable[[str], object],
+    *,
+    now: Callable[[], datetime],
+    pacer: Pacer,
+) -> Notifier:
     if settings.slack_bot_token is not None:
         assert settings.slack_channel is not None  # the settings refuse a token without one
         return SlackBot(
@@ -446,10 +457,12 @@ def _notifier(settings: Settings, write: Callable[[str], object]) -> Notifier:
             settings.slack_channel,
             api_url=settings.slack_api_url,
             buttons=have_buttons(settings),
+            now=now,
+            pacer=pacer,
         )
     if settings.slack_webhook_url is not None:
-        return SlackWebhook(settings.slack_webhook_url.get_secret_value())
-    return TerminalNotifier(lambda text: _write_out(write, text), program=_program())
+        return SlackWebhook(settings.slack_webhook_url.get_secret_value(), now=now, pacer=pacer)
+    return TerminalNotifier(lambda text: _write_out(write, text), program=_program(), now=now)
 
 
 def _forwarder(settings: Settings, clock: Callable[[], datetime]) -> CloudEventsForwarder | None:
@@ -492,7 +505,9 @@ def model_options(settings: Settings) -> LLMOptions:
     )
 
 
-def _diagnoser(settings: Settings, metrics: Metrics) -> Diagnoser | None:
+def _diagnoser(
+    settings: Settings, metrics: Metrics, *, clock: Callable[[], float]
+) -> Diagnoser | None:
     options = model_options(settings)
     model = build_model(options)
     if model is None:
@@ -507,7 +522,7 @@ def _diagnoser(settings: Settings, metrics: Metrics) -> Diagnoser | None:
             dropped=call.dropped,
         )
 
-    return Diagnoser(model, options, trust=Trust(settings.llm_trust), observe=observe)
+    return Diagnoser(model, options, trust=Trust(settings.llm_trust), observe=observe, clock=clock)
 
 
 async def _warm_up(diagnoser: Diagnoser) -> None:

@@ -36,7 +36,12 @@ NO_CLUSTER = (
 
 
 async def connect(
-    mode: Literal["auto", "off"], *, redact: Redact, results_namespace: str = ""
+    mode: Literal["auto", "off"],
+    *,
+    redact: Redact,
+    results_namespace: str = "",
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    clock: Callable[[], float] = time.monotonic,
 ) -> "KubernetesCluster | NoCluster":
     """The cluster that is configured: in-cluster, else kubeconfig, else none.
 
@@ -47,7 +52,13 @@ async def connect(
         return NoCluster("AEGIS_KUBERNETES=off")
     if not configured_by():
         return NoCluster("no cluster configured")
-    return KubernetesCluster(Connection(), redact=redact, results_namespace=results_namespace)
+    return KubernetesCluster(
+        Connection(now=now),
+        redact=redact,
+        results_namespace=results_namespace,
+        now=now,
+        clock=clock,
+    )
 
 
 class KubernetesCluster:

@@ -196,12 +196,17 @@ class Connection:
     """Requests to one API server. Errors are those of `errors.py`, told without secrets."""
 
     def __init__(
-        self, load: Loader = load_transport, *, request_seconds: float = REQUEST_SECONDS
+        self,
+        load: Loader = load_transport,
+        *,
+        request_seconds: float = REQUEST_SECONDS,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._load = load
         self._loaded: tuple[Credentials, Transport] | None = None
         self._loading = asyncio.Lock()
         self._seconds = request_seconds
+        self._now = now
         self._ahead = timedelta()
 
     def server_time(self, now: datetime) -> datetime:
@@ -397,7 +402,7 @@ class Connection:
             told = parsedate_to_datetime(response.headers.get("Date", ""))
         except ValueError:
             return
-        ahead = told - datetime.now(UTC)
+        ahead = told - self._now()
         # The header has whole seconds and the answer took a while: small differences are none.
         self._ahead = ahead if abs(ahead) > timedelta(seconds=5) else timedelta()
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from functools import partial
 
@@ -19,7 +19,8 @@ from aegis_sink.triage.storm import WINDOW, Traffic
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 2.0
+LOOK_SECONDS = 30.0
+RETRY_SECONDS = 2.0
 RETRY_ATTEMPTS = 5  # of the worker's back-off: half a minute or so
 HINTS_WINDOW = timedelta(days=2)
 
@@ -37,6 +38,11 @@ class Digests:
     at: time
     storm_wait: timedelta
     repeat_interval: timedelta
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def look(self) -> None:
+        """An incident may have begun or ended."""
+        self._changed.set()
 
     def join(self, connection: Connection, kind: DigestKind, incident_id: str) -> None:
         """Have an incident told with others."""
@@ -56,11 +62,24 @@ class Digests:
     async def run(self) -> None:
         """Tell what is due, until cancelled."""
         while True:
+            self._changed.clear()
             try:
                 await self.tell_due()
+                wait = await self._until_next()
             except StoreError as error:
                 log.error("digests cannot reach the store, trying again: %s", error)
-            await asyncio.sleep(LOOK_SECONDS)
+                wait = RETRY_SECONDS
+            try:
+                async with asyncio.timeout(wait):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
+
+    async def _until_next(self) -> float:
+        due_at = await self.database.read(digests.next_due)
+        if due_at is None:
+            return LOOK_SECONDS
+        return min(max((due_at - self.clock()).total_seconds(), 0.0), LOOK_SECONDS)
 
     async def tell_due(self) -> None:
         """Post or edit each digest that is due now."""

@@ -22,7 +22,8 @@ log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=60)
 RENEW_SECONDS = 20.0
-POLL_SECONDS = 5.0
+POLL_SECONDS = 30.0  # whoever makes something due wakes it; this finds leases that ran out
+RETRY_SECONDS = 5.0
 YIELD_SECONDS = 0.1
 BUSY_POSTS_PER_SECOND = 100
 BUSY_PATIENCE_SECONDS = 1.0
@@ -98,10 +99,10 @@ class Worker:
                     wait = await self._take()
                 except StoreError as error:
                     log.error("the worker cannot reach the store, trying again: %s", error)
-                    wait = POLL_SECONDS
+                    wait = RETRY_SECONDS
                 except Exception:  # a worker that ends would tell nothing any more
                     log.exception("the worker could not take a job, trying again")
-                    wait = POLL_SECONDS
+                    wait = RETRY_SECONDS
                 if self._busy:
                     await asyncio.sleep(min(wait, YIELD_SECONDS))
                 elif wait > 0:
@@ -220,7 +221,7 @@ class Worker:
                     )
             except StoreError as error:
                 log.error("cannot write down %s of %s: %s", job.kind, job.incident_id, error)
-                await asyncio.sleep(POLL_SECONDS)
+                await asyncio.sleep(RETRY_SECONDS)
                 continue
             return
 

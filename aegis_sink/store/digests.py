@@ -29,6 +29,8 @@ _d = tables.digests.c
 _m = tables.digest_incidents.c
 _i = tables.incidents.c
 
+_UNTOLD = or_(_d.told_at.is_(None), _d.changed_at > _d.told_at)
+
 
 @dataclass(frozen=True, slots=True)
 class DigestRoot:
@@ -98,11 +100,16 @@ def incident_changed(connection: Connection, incident_id: str, *, now: datetime)
 
 def due(connection: Connection, now: datetime) -> tuple[DigestRoot, ...]:
     """Those to be told, or edited because something in them changed."""
-    changed = or_(_d.told_at.is_(None), _d.changed_at > _d.told_at)
     rows = connection.execute(
-        select(tables.digests).where(_d.due_at <= now, changed).order_by(_d.due_at)
+        select(tables.digests).where(_d.due_at <= now, _UNTOLD).order_by(_d.due_at)
     )
     return tuple(_root(row) for row in rows)
+
+
+def next_due(connection: Connection) -> datetime | None:
+    """When the next one is to be told or edited; None: nothing waits."""
+    at: datetime | None = connection.execute(select(func.min(_d.due_at)).where(_UNTOLD)).scalar()
+    return at
 
 
 def get(connection: Connection, digest_id: str) -> Digest:
