@@ -205,9 +205,17 @@ def _vanished(
     connection: Connection, cluster: str, k8sgpt: str, now: datetime, hold: timedelta
 ) -> None:
     """The last Result of a K8sGPT CR is gone. Problems of several workloads do not end in one
-    moment, but an analysis that failed, or the end of the CR, looks like it."""
+    moment, but an analysis that failed, or the end of the CR, looks like it. What followed from
+    one that ended, as from a node that was away, is no problem of its own."""
     found = connection.execute(
-        select(_i.id, _i.gone_at, _i.subject_kind, _i.subject_namespace, _i.subject_name)
+        select(
+            _i.id,
+            _i.gone_at,
+            _i.subject_kind,
+            _i.subject_namespace,
+            _i.subject_name,
+            _i.mute_by,
+        )
         .join_from(tables.incidents, tables.findings, _f.incident_id == _i.id)
         .where(*statements.lives(cluster), _i.gone_at.is_not(None), _f.k8sgpt == k8sgpt)
         .distinct()
@@ -220,7 +228,8 @@ def _vanished(
             break
         latest = row.gone_at
         rows.append(row)
-    if len({tuple(row)[2:] for row in rows}) < 2:
+    fallen = {row.id for row in rows}
+    if len({tuple(row)[2:5] for row in rows if row.mute_by not in fallen}) < 2:
         return
     what = (
         f"all Results of K8sGPT CR {k8sgpt or '(no name)'} vanished at once, of {len(rows)} "

@@ -14,6 +14,7 @@ from aegis_sink.store.accept import Arrival, accept
 from aegis_sink.store.mirror import Mirrored, Place
 from aegis_sink.store.statements import Stored
 from aegis_sink.triage.fingerprint import failure_class
+from aegis_sink.triage.grouping import is_symptom
 
 _f = tables.findings.c
 _i = tables.incidents.c
@@ -85,13 +86,15 @@ def take_in(
 
 def _changes_in_place(connection: Connection, one: Seen, rows: Sequence[Stored], what: str) -> bool:
     """Whether a new text is told of the incident it is in: when nothing else there still fails in
-    the old way, and it is not what another incident is about."""
+    the old way, and it is not what another incident is about. Symptoms go with any cause."""
     incident_id = statements.current(rows).incident_id
     k = tables.incident_keys.c
     key = one.arrival.sightings[0].key
     about = connection.execute(select(k.incident_id).where(k.key == key)).scalar()
     if about is not None:
         return bool(about == incident_id)
+    if is_symptom(one.arrival.sightings[0].finding.errors):
+        return True
     others = connection.execute(
         select(_f.id, _f.incident_id, _f.data, _f.gone_at).where(
             _f.incident_id == incident_id,
@@ -100,7 +103,7 @@ def _changes_in_place(connection: Connection, one: Seen, rows: Sequence[Stored],
         )
     )
     return all(
-        not row.finding.errors or statements.class_of(row) == what
+        not row.finding.errors or is_symptom(row.finding.errors) or statements.class_of(row) == what
         for row in map(statements.stored, others)
     )
 
@@ -130,8 +133,8 @@ def _change(connection: Connection, one: Seen, rows: Sequence[Stored], now: date
 def _move(
     connection: Connection, rows: Sequence[Stored], to: str, now: datetime, hold: timedelta
 ) -> None:
-    """A Result says now what another incident is about. When nothing is left of the first one, it
-    goes on under the id that people were told of."""
+    """A Result says now what another incident is about. When nothing but symptoms is left of the
+    first one, it goes on under the id that people were told of."""
     left = [row for row in rows if row.incident_id != to and not row.gone]
     if not left:
         return
@@ -139,8 +142,12 @@ def _move(
         tables.findings.update().where(_f.id.in_([row.id for row in left])).values(gone_at=now)
     )
     for incident_id in dict.fromkeys(row.incident_id for row in left):
-        living = select(_f.id).where(_f.incident_id == incident_id, _f.gone_at.is_(None)).limit(1)
-        alone = connection.execute(living).first() is None
+        living = connection.execute(
+            select(_f.id, _f.incident_id, _f.data, _f.gone_at).where(
+                _f.incident_id == incident_id, _f.gone_at.is_(None)
+            )
+        )
+        alone = all(is_symptom(row.finding.errors) for row in map(statements.stored, living))
         nonce = select(_i.root_nonce)
         told = connection.execute(nonce.where(_i.id == incident_id)).scalar() is not None
         other_told = connection.execute(nonce.where(_i.id == to)).scalar() is not None

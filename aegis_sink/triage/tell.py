@@ -189,14 +189,14 @@ def _again(incident: Incident, last: Notice, now: datetime, rules: TellRules) ->
     if _is_worse(incident, last):
         because = f"it was {last.severity} and is {incident.severity}"
         return Decision(NoticeReason.CHANGED, because)
-    if _diagnosis_is_new(incident, last):
-        return Decision(NoticeReason.DIAGNOSED, "the diagnosis came after the last telling")
     settled = last.at + rules.group_interval
     news = _news(incident, last)
+    if news is not None and now >= settled:
+        return Decision(*news)  # the diagnosis that goes with it is told with it
+    if _diagnosis_is_new(incident, last):
+        return Decision(NoticeReason.DIAGNOSED, "the diagnosis came after the last telling")
     if news is not None:
-        reason, because = news
-        if now >= settled:
-            return Decision(reason, because)
+        _, because = news
         return _held(Held.WAITS, f"{because}; waits because it was told just now", settled)
     if incident.state is State.ACKNOWLEDGED or incident.acknowledged_by:
         return _held(Held.ACKNOWLEDGED, "it is acknowledged, so it is not repeated")

@@ -10,6 +10,7 @@ an API server and a Slack that behave like the real ones. Every message must hav
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -140,7 +141,7 @@ class Moment:
     timeline: "Timeline"
     at: float
 
-    def does(self, act: Callable[[], Awaitable[None] | None]) -> None:
+    def does(self, act: Callable[[], object]) -> None:
         """Anything."""
         self.timeline.acts.append((self.at, act))
 
@@ -194,7 +195,8 @@ class Moment:
     def slack_goes_away(self) -> None:
         """It answers 500 to everything."""
         faults = self.timeline.slack.faults
-        self.does(lambda: [faults[method].extend([Fault.SERVER_ERROR] * 1000) for method in _POSTS])
+        away = {method: deque([Fault.SERVER_ERROR] * 1000) for method in _POSTS}
+        self.does(lambda: faults.update(away))
 
     def slack_comes_back(self) -> None:
         """It answers."""
@@ -446,7 +448,8 @@ class Timeline:
     def _replied(self, place: tuple[str, str], since: float, until: float) -> bool:
         replies = self.slack.channels[place[0]].replies(place[1])
         times = (float(str(reply["ts"])) - START.timestamp() for reply in replies)
-        return any(since < at <= until for at in times)
+        # The API tells whole milliseconds.
+        return any(since < at <= until + 0.001 for at in times)
 
 
 @cache

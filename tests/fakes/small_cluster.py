@@ -49,7 +49,7 @@ class Workload:
     @property
     def hash(self) -> str:
         """The pod template's."""
-        return f"{self.revision:04d}d9f7b5"[:8]
+        return "7c5d" + _letters(self.revision)
 
     @property
     def path(self) -> str:
@@ -72,6 +72,8 @@ class SmallCluster:
     """What is found of objects that are not kept here."""
     failing: set[str] = field(default_factory=set)
     """Kinds whose analyzer fails; "*" is all of the analysis."""
+    kept: list[Object] = field(default_factory=list)
+    """Objects that are there besides."""
     objects: FakeApi = field(default_factory=FakeApi)
     _stale: bool = True
 
@@ -97,7 +99,7 @@ class SmallCluster:
             self.objects.objects.clear()
             for one in self.workloads.values():
                 self.objects.put(*self._objects_of(one))
-            self.objects.put(*map(self._node, self.nodes))
+            self.objects.put(*map(self._node, self.nodes), *self.kept)
             for kind in KNOWN.values():  # a list of nothing is a list
                 self.objects.objects.setdefault(kind.path(), [])
         return await self.objects.answer(request)
@@ -155,7 +157,7 @@ class SmallCluster:
         def meta(name: str, **more: Any) -> Object:
             return metadata(name, one.namespace, labels=labels, generation=1, **more)
 
-        objects = [
+        objects: list[Object] = [
             {"kind": "Deployment", "metadata": meta(one.name), "spec": spec, "status": status},
             {
                 "kind": "ReplicaSet",
@@ -168,6 +170,21 @@ class SmallCluster:
             service = {"selector": labels, "ports": [{"port": 80}]}
             name = f"{one.name}-svc"
             objects.append({"kind": "Service", "metadata": meta(name), "spec": service})
+            slice_labels = {"kubernetes.io/service-name": name}
+            objects.append(
+                {
+                    "kind": "EndpointSlice",
+                    "metadata": metadata(f"{name}-x", one.namespace, labels=slice_labels),
+                    "endpoints": [
+                        {
+                            "addresses": ["10.0.0.1"],
+                            "conditions": {"ready": number not in sick},
+                            "targetRef": {"kind": "Pod", "name": one.pod(number)},
+                        }
+                        for number in range(len(one.nodes))
+                    ],
+                }
+            )
         for number, node in enumerate(one.nodes):
             objects.append(
                 {
