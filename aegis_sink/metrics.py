@@ -63,6 +63,11 @@ class Metrics:
             "Writes that wait for a commit.",
             registry=self.registry,
         )
+        self._inbox = Gauge(
+            "aegis_sink_inbox_posts",
+            "Posts that were acknowledged and of which no incident was made yet.",
+            registry=self.registry,
+        )
         self._quarantine = Gauge(
             "aegis_sink_quarantine_items", "Quarantined bodies.", registry=self.registry
         )
@@ -152,6 +157,7 @@ class Metrics:
         quarantined: int,
         quarantine_bytes: int,
         waiting_writes: int,
+        inbox: int,
     ) -> bytes:
         """The exposition text, with what the store holds at this moment."""
         for gauge, counts in ((self._incidents, incidents), (self._waiting, jobs)):
@@ -159,6 +165,7 @@ class Metrics:
             for label, count in counts.items():
                 gauge.labels(label).set(count)
         self._writes.set(waiting_writes)
+        self._inbox.set(inbox)
         self._quarantine.set(quarantined)
         self._quarantine_bytes.set(quarantine_bytes)
         return generate_latest(self.registry)

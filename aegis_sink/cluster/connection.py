@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Literal, Protocol
 from urllib.parse import urlencode
@@ -154,8 +155,11 @@ def _at_home(path: str) -> Path:
 async def load_transport() -> tuple[Credentials, Transport]:
     """Credentials and transport of the cluster that is configured.
 
-    Imported here because importing the kubernetes package takes about a second.
+    Importing the kubernetes package takes seconds on a slow machine: once, when it is first needed,
+    and on a thread, so that the operator's post is answered meanwhile.
     """
+    for name in ("kubernetes.aio.config", "kubernetes.aio.client.rest"):
+        await asyncio.to_thread(import_module, name)
     from kubernetes.aio import config
     from kubernetes.aio.client.configuration import Configuration
     from kubernetes.aio.client.rest import RESTClientObject

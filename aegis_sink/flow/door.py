@@ -1,10 +1,11 @@
 """From the door to the disk: what a body becomes before the answer leaves."""
 
+import asyncio
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from aegis_sink.dialects.table import Recognised, read
 from aegis_sink.flow.inbox import Sorting
@@ -22,6 +23,7 @@ from aegis_sink.triage.subject import stem, subject_from_name
 from aegis_sink.triage.title import title
 
 BUSY_RETRY_SECONDS = 1
+MANY_FINDINGS = 100  # redacting and naming as many takes some milliseconds
 DOWN_RETRY_SECONDS = 5
 
 
@@ -65,7 +67,9 @@ class Door:
         self, raw: bytes, recognised: Recognised, *, door: str, force: bool = False
     ) -> Receipt:
         """Store a body and make incidents of it before the answer; CannotStore when nothing was."""
-        arrival = self._arrival(raw, recognised, door=door, force=force)
+        arrive = partial(self._arrival, raw, recognised, door=door, force=force)
+        many = len(recognised.findings) > MANY_FINDINGS
+        arrival = await asyncio.to_thread(arrive) if many else arrive()
 
         def write(connection: Connection) -> tuple[int, tuple[Accepted, ...]]:
             # What came before goes first, or one problem could become two incidents.

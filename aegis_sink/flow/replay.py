@@ -4,9 +4,10 @@ import asyncio
 import zlib
 from dataclasses import dataclass, replace
 
-from aegis_sink.dialects.errors import DialectError
+from aegis_sink.dialects.errors import DialectError, InvalidBody
 from aegis_sink.dialects.table import Recognised, read
 from aegis_sink.flow.door import Door
+from aegis_sink.intake.findings import FINDINGS_LIMIT, too_many
 from aegis_sink.intake.receipt import Receipt, Status
 from aegis_sink.store import incidents, quarantine
 from aegis_sink.store.database import Database
@@ -53,6 +54,8 @@ class Replay:
         """Try a quarantined body again; it leaves quarantine when it is understood now."""
         try:
             recognised = await self._read(item.body)
+            if len(recognised.findings) > FINDINGS_LIMIT:
+                raise InvalidBody(recognised.dialect, "$", too_many(len(recognised.findings)))
         except DialectError as error:
             reason = self.door.redact(str(error))
             await self.database.write(lambda c: quarantine.retried(c, item.id, reason))

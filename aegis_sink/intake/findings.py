@@ -106,7 +106,7 @@ class FindingsDoor:
             raise InvalidBody(
                 recognised.dialect,
                 "$",
-                f"holds {len(recognised.findings)} findings; send at most {FINDINGS_LIMIT} at a time",
+                too_many(len(recognised.findings)),
             )
         return recognised
 
@@ -119,6 +119,11 @@ class FindingsDoor:
         ids = list(dict.fromkeys(item.incident_id for item in receipt.items))
         described = await asyncio.gather(*(self.describe(one, wait) for one in ids))
         return [{**what, "created": created[one]} for one, what in zip(ids, described, strict=True)]
+
+
+def too_many(findings: int) -> str:
+    """What is said of a body that holds more than FINDINGS_LIMIT."""
+    return f"holds {findings} findings; send at most {FINDINGS_LIMIT} at a time"
 
 
 def _flag(text: str) -> bool:

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from aegis_sink.metrics import Metrics
-from aegis_sink.store import jobs, listing, quarantine
+from aegis_sink.store import inbox, jobs, listing, quarantine
 from aegis_sink.store.database import Connection, Database
 from aegis_sink.store.errors import StoreError
 
@@ -65,7 +65,7 @@ class Health:
     async def numbers(self, request: Request) -> Response:
         """Prometheus' text format."""
         try:
-            states, waiting, (count, stored) = await self.database.read(_counts)
+            states, waiting, posts, (count, stored) = await self.database.read(_counts)
         except StoreError as error:
             return PlainTextResponse(f"the store cannot be read: {error}\n", 503)
         body = self.metrics.show(
@@ -74,6 +74,7 @@ class Health:
             quarantined=count,
             quarantine_bytes=stored,
             waiting_writes=self.database.waiting,
+            inbox=posts,
         )
         return Response(body, media_type=CONTENT_TYPE_LATEST)
 
@@ -86,5 +87,12 @@ async def _state(ask: Status) -> str:
         return f"does not answer within {STATUS_SECONDS:.0f} s"
 
 
-def _counts(connection: Connection) -> tuple[dict[str, int], dict[str, int], tuple[int, int]]:
-    return listing.counts(connection), jobs.counts(connection), quarantine.size(connection)
+def _counts(
+    connection: Connection,
+) -> tuple[dict[str, int], dict[str, int], int, tuple[int, int]]:
+    return (
+        listing.counts(connection),
+        jobs.counts(connection),
+        inbox.count(connection),
+        quarantine.size(connection),
+    )

@@ -131,6 +131,23 @@ async def test_a_body_that_is_still_not_understood_stays_and_counts_its_retries(
     assert item["first"] == '{"neither": "nor"}'
 
 
+async def test_a_body_with_more_findings_than_the_door_takes_stays_in_quarantine(
+    served: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aegis_sink.flow.replay.FINDINGS_LIMIT", 2)
+    many = {"apiVersion": "v1", "kind": "List", "items": [result(f"api-{n}") for n in range(3)]}
+    body = json.dumps(many).encode()
+    now = datetime.now(UTC)
+    await served.service.database.write(
+        lambda c: quarantine.put(c, id="q1", at=now, door="webhook", reason="?", body=body)
+    )
+    answer = await served.post("/v1/quarantine/q1/retry")
+    assert answer.json["status"] == "quarantined"
+    [item] = (await served.get("/v1/quarantine")).json["quarantine"]
+    assert "holds 3 findings" in item["reason"]
+    assert (await served.get("/v1/incidents")).json["incidents"] == []
+
+
 async def test_quarantine_lists_the_newest_first(served: Any) -> None:
     start = datetime.now(UTC)
 

@@ -1,12 +1,14 @@
 """Completion, owners, status and the ways the API server can say no."""
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from aegis_sink.cluster.client import KubernetesCluster, NoCluster, connect
+from aegis_sink.cluster.connection import load_transport
 from aegis_sink.cluster.errors import ClusterRefused, ClusterUnavailable
 from aegis_sink.cluster.shared import Shared
 from aegis_sink.model import Finding, ObjectRef, OwnerChain
@@ -111,6 +113,22 @@ async def test_a_user_without_a_home_has_no_kubeconfig_and_starts(
 
     monkeypatch.setattr("pwd.getpwuid", nobody)
     assert isinstance(await connect("auto", redact=str), NoCluster)
+
+
+async def test_the_kubernetes_package_is_imported_beside_the_event_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    imported: dict[str, bool] = {}
+    on_loop = threading.current_thread()
+
+    def note(name: str) -> None:
+        imported[name] = threading.current_thread() is on_loop
+
+    monkeypatch.setattr("aegis_sink.cluster.connection.import_module", note)
+    monkeypatch.setenv("KUBECONFIG", "/nowhere/at/all")
+    with pytest.raises(ClusterUnavailable):
+        await load_transport()
+    assert imported == {"kubernetes.aio.config": False, "kubernetes.aio.client.rest": False}
 
 
 async def test_a_broken_kubeconfig_prevents_no_start(

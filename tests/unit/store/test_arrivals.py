@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from aegis_sink.model import Collected, Diagnosis, Incident, State, Verdict
 from aegis_sink.store import incidents, jobs, listing, merging, notices, tables
@@ -241,3 +241,23 @@ async def test_a_body_that_came_many_times_counts_as_often(
     assert (found.first_seen, found.last_seen) == (one.received_at, last + timedelta(seconds=1))
     [finding] = await database.read(lambda c: incidents.findings_of(c, made.incident_id))
     assert finding.times == 5
+
+
+async def test_taking_in_what_is_known_goes_through_no_table(
+    database: Database, arrive: Arrive
+) -> None:
+    await put(database, arrive(POD_A), arrive(POD_B))
+    asked: list[tuple[str, tuple[object, ...]]] = []
+
+    @event.listens_for(database.engine, "before_cursor_execute")
+    def note(_c: object, _cursor: object, sql: str, values: tuple[object, ...], *_: object) -> None:
+        if sql.startswith("SELECT"):
+            asked.append((sql, values))
+
+    await put(database, arrive(POD_A, at=1), arrive(POD_B, at=1))
+    event.remove(database.engine, "before_cursor_execute", note)
+    assert any("FROM findings" in sql for sql, _ in asked)
+    with database.engine.connect() as connection:
+        for sql, values in asked:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values).all()
+            assert not [row.detail for row in plan if row.detail.startswith("SCAN")], sql

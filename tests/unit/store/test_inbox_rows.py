@@ -1,10 +1,14 @@
 """The inbox: which incident a post belongs to, also after a transaction that came to nothing."""
 
+import asyncio
+from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from aegis_sink.store.database import Bulk, Database, open_engine
 from aegis_sink.store.errors import StoreUnavailable
@@ -91,3 +95,37 @@ async def test_what_was_made_into_incidents_is_forgotten_with_its_rows(database:
     await database.write(made)
     assert await database.read(count) == 0
     assert await noting.note("key", "second") == Noted("second", duplicate=False)
+
+
+async def test_requests_that_follow_each_other_share_a_commit_and_a_lone_one_does_not_wait(
+    database: Database,
+) -> None:
+    noting = Noting(database)
+    sizes: list[int] = []
+    write = noting.inbox.note
+
+    def note(connection: DBAPIConnection, posts: Sequence[Post]) -> list[Noted]:
+        sizes.append(len(posts))
+        return write(connection, posts)
+
+    noting._bulk = Bulk(note)
+    await asyncio.gather(*(noting.note(f"key {n}", f"id {n}") for n in range(3)))
+
+    async def late() -> None:
+        await asyncio.sleep(0)  # a request whose bytes are read a turn of the loop later
+        await noting.note("late", "late")
+
+    await asyncio.gather(noting.note("first", "first"), noting.note("second", "second"), late())
+    assert sizes == [3, 3]
+    await noting.note("alone", "alone")
+    turns = await _turns_until(noting.note("alone again", "alone again"))
+    assert sizes[2:] == [1, 1]
+    assert turns <= 3
+
+
+async def _turns_until(work: Coroutine[Any, Any, Noted]) -> int:
+    task, turns = asyncio.ensure_future(work), 0
+    while not task.done():
+        await asyncio.sleep(0)
+        turns += 1
+    return turns
