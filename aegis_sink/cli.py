@@ -12,7 +12,7 @@ from rich.table import Table
 
 from aegis_sink import __version__
 from aegis_sink.client import ClientError
-from aegis_sink.commands import playbooks, quarantine, silence
+from aegis_sink.commands import playbooks, quarantine, route, silence
 from aegis_sink.commands.doctor import doctor_command
 from aegis_sink.commands.evaluate import eval_command
 from aegis_sink.commands.feedback import show_feedback
@@ -64,6 +64,7 @@ app = typer.Typer(
 )
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(silence.app, name="silence")
+app.add_typer(route.app, name="route")
 app.add_typer(playbooks.app, name="playbooks")
 app.command("replay")(replay_command)
 app.command("why")(why_command)

@@ -55,6 +55,7 @@ from aegis_sink.notify.slack import SlackBot
 from aegis_sink.notify.terminal import TerminalNotifier
 from aegis_sink.notify.webhook import SlackWebhook
 from aegis_sink.reconciling import Reconciling, build_reconciling
+from aegis_sink.routes import routes_of
 from aegis_sink.settings import Settings, SettingsError, is_loopback
 from aegis_sink.store import installation, jobs
 from aegis_sink.store.database import Connection, Database, open_engine
@@ -223,6 +224,7 @@ async def build(
         ),
         clock,
     )
+    routes = routes_of(settings.routes, settings.repeat_interval)
     digests = Digests(
         database=database,
         notifier=notifier,
@@ -232,7 +234,7 @@ async def build(
         wake=lambda: worker.wake(),
         at=settings.digest_at,
         storm_wait=settings.group_wait,
-        repeat_interval=settings.repeat_interval,
+        repeat_interval=routes.shortest_interval,
     )
     investigation = Investigation(
         database=database,
@@ -251,6 +253,7 @@ async def build(
     telling = Telling(
         database=database,
         notifier=notifier,
+        routes=routes,
         rules=TellRules(
             group_wait=settings.group_wait,
             repeat_interval=settings.repeat_interval,

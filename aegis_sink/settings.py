@@ -6,7 +6,7 @@ environment variable counts as not set, because that is how charts pass "nothing
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import time, timedelta
 from pathlib import Path
@@ -25,44 +25,18 @@ from pydantic import (
     model_validator,
 )
 
+from aegis_sink.durations import Duration, format_duration
+from aegis_sink.routes import RouteSetting, read_routes
+from aegis_sink.triage.routing import unreachable
+
 PREFIX = "AEGIS_"
 CONFIG_VARIABLE = "AEGIS_CONFIG"
 
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
 _TIME_OF_DAY = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
-_UNITS = ("days", "hours", "minutes", "seconds", "milliseconds")
 
 
 class SettingsError(Exception):
     """The settings cannot be used; the text names each one, its source, and what is expected."""
-
-
-def parse_duration(text: object) -> timedelta:
-    """`30s`, `10m`, `4h`, `14d`, `1h30m`, `500ms`, `0` → timedelta. ValueError otherwise."""
-    if isinstance(text, timedelta):
-        return text
-    if text in ("0", 0):
-        return timedelta(0)
-    match = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
-    if match is None or not any(match.groups()):
-        raise ValueError("is not a duration; write it like 30s, 10m, 4h or 14d")
-    try:
-        return timedelta(
-            **{unit: int(n) for unit, n in zip(_UNITS, match.groups(), strict=True) if n}
-        )
-    except OverflowError:
-        raise ValueError("is longer than can be reckoned with") from None
-
-
-def format_duration(value: timedelta) -> str:
-    """The inverse of `parse_duration`, in the shortest form."""
-    milliseconds = round(value.total_seconds() * 1000)
-    parts = []
-    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
-        count, milliseconds = divmod(milliseconds, size)
-        if count:
-            parts.append(f"{count}{unit}")
-    return "".join(parts) or "0s"
 
 
 def _off(value: object) -> object:
@@ -121,7 +95,6 @@ def _time_of_day(value: object) -> object:
     raise ValueError("is not a time of day; write it like 09:00")
 
 
-Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 TimeOfDay = Annotated[time, BeforeValidator(_time_of_day)]
 Patterns = Annotated[tuple[str, ...], BeforeValidator(_patterns)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
@@ -248,6 +221,11 @@ class Settings(BaseModel):
         "digest", description="When hints are told: in a digest once a day, like any other, or not."
     )
     digest_at: TimeOfDay = Field(time(9), description="Time of day of that digest, in UTC.")
+    routes: Annotated[tuple[RouteSetting, ...], BeforeValidator(read_routes)] = Field(
+        (),
+        description="Which incidents go to another channel, are told again sooner or later, or "
+        "call somebody: a list, the first that fits counts (docs/routing.md).",
+    )
     group_wait: Duration = Field(
         timedelta(seconds=10), description="Wait before an incident's first message."
     )
@@ -303,6 +281,23 @@ class Settings(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _every_route_is_reached(self) -> Self:
+        if found := unreachable(tuple(route.match for route in self.routes)):
+            later, earlier = found
+            raise ValueError(
+                f"AEGIS_ROUTES: route {later + 1} is never reached, since route {earlier + 1} "
+                "takes all that fits it; put it before that one"
+            )
+        if self.slack_webhook_url is not None and self.slack_bot_token is None:
+            for number, route in enumerate(self.routes, 1):
+                if route.channel is not None:
+                    raise ValueError(
+                        f"AEGIS_ROUTES: route {number} names a channel, but an incoming webhook "
+                        "posts to its own only; set AEGIS_SLACK_BOT_TOKEN"
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _a_bot_needs_a_channel(self) -> Self:
         if self.slack_bot_token is not None and not self.slack_channel:
             raise ValueError(
@@ -343,7 +338,8 @@ def shown(name: str, value: object) -> str:
     if isinstance(value, time):
         return value.isoformat("minutes")
     if isinstance(value, tuple):
-        return ",".join(value) or "none"
+        between = "; " if name == "routes" else ","
+        return between.join(map(str, value)) or "none"
     return mask_url(str(value)) if "://" in str(value) else str(value)
 
 
@@ -387,12 +383,19 @@ def load(environ: Mapping[str, str]) -> Loaded:
         for fault in error.errors():
             text = fault["msg"].removeprefix("Value error, ")
             if fault["loc"]:
-                name = str(fault["loc"][0])
-                text = f"{variable(name)} ({sources[name]}): {text}"
+                first, *within = fault["loc"]
+                name = str(first)
+                text = f"{variable(name)} ({sources[name]}): {_place(within)}{text}"
             problems.append(text)
     if problems:
         raise SettingsError("the settings cannot be used:\n  " + "\n  ".join(problems))
     return Loaded(settings, sources)
+
+
+def _place(within: Sequence[int | str]) -> str:
+    """`(1, "channel")` → "route 2, channel: "."""
+    parts = [f"route {one + 1}" if isinstance(one, int) else one for one in within]
+    return f"{', '.join(parts)}: " if parts else ""
 
 
 def unknown_variables(environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import yaml
 from pydantic import SecretStr
 
 from aegis_sink.cluster.rights import Part, rights
+from aegis_sink.routes import RouteSetting
 from aegis_sink.settings import Settings
 
 CHART = Path(__file__).parent / "aegis-sink"
@@ -93,6 +94,17 @@ def _type(annotation: Any, metadata: list[Any]) -> dict[str, object]:
         return {"type": "integer", **found}
     if annotation is time:
         return {"type": "string", "pattern": "^([01]?[0-9]|2[0-3]):[0-5][0-9]$"}
+    if annotation == tuple[RouteSetting, ...]:
+        members = {"type": "string", "minLength": 1}
+        several = {"anyOf": [members, {"type": "array", "items": members, "minItems": 1}]}
+        properties = {
+            "match": several,
+            "channel": members,
+            "repeat_interval": dict(_DURATION),
+            "mention": several,
+        }
+        route = {"type": "object", "required": ["match"], "additionalProperties": False}
+        return {"type": "array", "items": {**route, "properties": properties}}
     if annotation is str or annotation == tuple[str, ...]:  # commas between
         return {"type": "string"}
     raise TypeError(

@@ -6,14 +6,19 @@ from typing import Annotated
 
 import typer
 
+from aegis_sink.commands.route import route_lines, route_to_json
 from aegis_sink.commands.terminal import AsJson, fail, out, print_json, read_store, settings_as_set
 from aegis_sink.flow.digests import traffic
 from aegis_sink.model import Incident
 from aegis_sink.model.codec import finding_to_json, incident_to_json, rfc3339
+from aegis_sink.routes import routes_of
+from aegis_sink.settings import Settings
 from aegis_sink.store import incidents, jobs, notices
 from aegis_sink.store.database import Connection
 from aegis_sink.store.incidents import StoredFinding
 from aegis_sink.store.jobs import Waiting
+from aegis_sink.triage.matchers import labels
+from aegis_sink.triage.routing import Tried
 from aegis_sink.triage.storm import is_crowded
 from aegis_sink.triage.tell import Decision, TellRules, decide
 
@@ -27,6 +32,7 @@ class Story:
     findings: tuple[StoredFinding, ...]
     waiting: tuple[Waiting, ...]
     decision: Decision
+    tried: tuple[Tried, ...]
 
 
 def why_command(
@@ -34,22 +40,24 @@ def why_command(
 ) -> None:
     """Explain an incident: its fingerprint, each finding, each decision, each attempt."""
     settings = settings_as_set().settings
-    rules = TellRules(settings.group_wait, settings.repeat_interval, hints=settings.hints)
-    story = read_store(lambda c: _story(c, incident_id, rules))
+    story = read_store(lambda c: _story(c, incident_id, settings))
     if story is None:
         fail(f"no incident {incident_id}; `aegis-sink incidents` lists them")
     if as_json:
-        print_json(_json(story))
+        print_json(_json(story, settings))
         return
-    for line in _lines(story):
+    for line in _lines(story, settings):
         out.print(line)
 
 
-def _story(connection: Connection, incident_id: str, rules: TellRules) -> Story | None:
+def _story(connection: Connection, incident_id: str, settings: Settings) -> Story | None:
     incident = incidents.get(connection, incident_id)
     if incident is None:
         return None
     now = datetime.now(UTC)
+    tried = routes_of(settings.routes, settings.repeat_interval).tried(labels(incident))
+    repeat_interval = tried[-1].route.repeat_interval
+    rules = TellRules(settings.group_wait, repeat_interval, hints=settings.hints)
     alone = notices.root_of(connection, incident.id) is not None
     crowded = not alone and is_crowded(traffic(connection, now))
     return Story(
@@ -58,10 +66,11 @@ def _story(connection: Connection, incident_id: str, rules: TellRules) -> Story 
         incidents.findings_of(connection, incident.id),
         jobs.waiting(connection, incident.id),
         decide(incident, now=now, rules=rules, crowded=crowded),
+        tried,
     )
 
 
-def _lines(story: Story) -> list[str]:
+def _lines(story: Story, settings: Settings) -> list[str]:
     incident, decision = story.incident, story.decision
     lines = [
         f"{incident.id}  {incident.shown_state}  {incident.severity}  {incident.title}",
@@ -89,6 +98,8 @@ def _lines(story: Story) -> list[str]:
         f"  {_time(notice.at)}  {notice.reason} to {notice.channel or '(nowhere)'} {notice.ts}".rstrip()
         for notice in incident.notices
     ] or ["  nothing"]
+    lines += ["", "Which route it takes"]
+    lines += [f"  {line}" for line in route_lines(story.tried, labels(incident), settings)]
     lines += [
         "",
         "What is decided now",
@@ -104,7 +115,7 @@ def _lines(story: Story) -> list[str]:
     return lines if story.waiting else [*lines, "  nothing"]
 
 
-def _json(story: Story) -> dict[str, object]:
+def _json(story: Story, settings: Settings) -> dict[str, object]:
     decision = story.decision
     return {
         "incident": incident_to_json(story.incident),
@@ -117,6 +128,7 @@ def _json(story: Story) -> dict[str, object]:
             }
             for stored in story.findings
         ],
+        "route": route_to_json(story.tried[-1].route, settings),
         "decision": {
             "reason": decision.reason or decision.held,
             "because": decision.because,

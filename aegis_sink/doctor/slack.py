@@ -40,17 +40,19 @@ async def check_slack(settings: Settings, *, post: bool) -> AsyncIterator[Check]
     if who.now is not None:
         yield check_clock("Slack", who.now - datetime.now(UTC))
     yield _scopes(who.scopes, settings.slack_channel, groups=bool(settings.slack_allowed_groups))
-    bot = SlackBot(token, settings.slack_channel, api_url=settings.slack_api_url)
-    try:
-        yield ok("slack channel", await bot.status())
-        if post:
-            await bot.send_test_message()
-            yield ok("slack post", "a test message was posted and deleted again")
-    except NotifyError as error:
-        fix = f"/invite @{who.user}   # in the channel; {MANIFEST}"
-        yield failed("slack channel", str(error), fix)
-    finally:
-        await bot.close()
+    routed = (route.channel for route in settings.routes if route.channel is not None)
+    for channel in dict.fromkeys((settings.slack_channel, *routed)):
+        bot = SlackBot(token, channel, api_url=settings.slack_api_url)
+        try:
+            yield ok("slack channel", await bot.status())
+            if post:
+                await bot.send_test_message()
+                yield ok("slack post", "a test message was posted and deleted again")
+        except NotifyError as error:
+            fix = f"/invite @{who.user}   # in the channel; {MANIFEST}"
+            yield failed("slack channel", str(error), fix)
+        finally:
+            await bot.close()
     yield await _buttons(settings)
 
 

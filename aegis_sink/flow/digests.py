@@ -38,20 +38,24 @@ class Digests:
     at: time
     storm_wait: timedelta
     repeat_interval: timedelta
+    """After this what was told in a storm is looked at again."""
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def look(self) -> None:
         """An incident may have begun or ended."""
         self._changed.set()
 
-    def join(self, connection: Connection, kind: DigestKind, incident_id: str) -> None:
-        """Have an incident told with others."""
+    def join(
+        self, connection: Connection, kind: DigestKind, incident_id: str, channel: str
+    ) -> None:
+        """Have an incident told with others of its channel."""
         now = self.clock()
         hints = kind is DigestKind.HINTS
         digests.join(
             connection,
             kind,
             incident_id,
+            channel=channel,
             fresh_id=self.new_id(),
             now=now,
             due_at=self._next_day(now) if hints else now + self.storm_wait,
@@ -115,7 +119,9 @@ class Digests:
         """Found where a crash left it unknown, else posted: at most once."""
         nonce = root.nonce
         if nonce is not None and root.intended_at is not None:
-            found = await self.notifier.find(nonce, since=root.intended_at)
+            found = await self.notifier.find(
+                nonce, since=root.intended_at, channel=root.intended_channel
+            )
             if found is not None:
                 return found
         else:
@@ -123,7 +129,7 @@ class Digests:
             await self.database.write(
                 partial(digests.intend, digest_id=root.id, nonce=nonce, now=now)
             )
-        return await self.notifier.post_digest(digest, nonce=nonce)
+        return await self.notifier.post_digest(digest, nonce=nonce, channel=root.intended_channel)
 
     def _told(self, connection: Connection, digest: Digest, posted: Posted) -> None:
         now = self.clock()

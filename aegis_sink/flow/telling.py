@@ -13,12 +13,14 @@ from functools import partial
 from aegis_sink.flow.digests import Digests, traffic
 from aegis_sink.flow.muting import Muting
 from aegis_sink.flow.worker import Done, Later, Outcome, back_off
-from aegis_sink.model import Incident, Mute, NoticeReason, Posted, State
+from aegis_sink.model import Audience, Incident, Mute, NoticeReason, Posted, State
 from aegis_sink.notify.errors import MessageGone, NotifyRefused, NotifyUnavailable, OutcomeUnknown
 from aegis_sink.notify.notifier import Notifier
 from aegis_sink.store import history, incidents, notices
 from aegis_sink.store.database import Connection, Database
 from aegis_sink.store.jobs import Job
+from aegis_sink.triage.matchers import labels
+from aegis_sink.triage.routing import Routes
 from aegis_sink.triage.storm import is_crowded
 from aegis_sink.triage.tell import TellRules, decide, silence_is_over, what_is_told
 
@@ -26,6 +28,7 @@ log = logging.getLogger(__name__)
 
 REFUSED_LIMIT = timedelta(hours=1)
 MODEL_PATIENCE = timedelta(seconds=30)
+CALLING = (NoticeReason.FIRST, NoticeReason.REOPENED, NoticeReason.REPEAT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class Telling:
     database: Database
     notifier: Notifier
     rules: TellRules
+    routes: Routes
     clock: Callable[[], datetime]
     jitter: Callable[[], float]
     new_id: Callable[[], str]
@@ -53,13 +57,19 @@ class Telling:
         if incident.state is State.SILENCED and silence_is_over(incident, now):
             incident = await self._wake(incident, now)
         incident = replace(incident, url=self.link(incident.id))
-        decision = decide(incident, now=now, rules=self.rules)
+        route, rules = self.routes.of(labels(incident)), self._rules(incident)
+        decision = decide(incident, now=now, rules=rules)
         if decision.reason is not None and root is None:
             crowd = await self.database.read(lambda c: traffic(c, now))
-            decision = decide(incident, now=now, rules=self.rules, crowded=is_crowded(crowd))
+            decision = decide(incident, now=now, rules=rules, crowded=is_crowded(crowd))
         if decision.digest is not None and not incident.superseded_by:
             await self.database.write(
-                partial(self.digests.join, kind=decision.digest, incident_id=incident.id)
+                partial(
+                    self.digests.join,
+                    kind=decision.digest,
+                    incident_id=incident.id,
+                    channel=route.audience.channel,
+                )
             )
         wait_until = decision.wait_until
         # A person replayed it as another incident: its message is brought to its end, nobody is
@@ -68,7 +78,7 @@ class Telling:
             if patience := self._patience(incident, now):
                 return Later(patience)
             try:
-                await self._send(incident, decision.reason, root)
+                await self._send(incident, decision.reason, root, route.audience)
             except (NotifyUnavailable, OutcomeUnknown) as error:
                 return self._again(job, error)
             except NotifyRefused as error:
@@ -112,10 +122,14 @@ class Telling:
         if incident is None:
             return Done()
         now = self.clock()
-        decision = decide(incident, now=now, rules=self.rules)
+        decision = decide(incident, now=now, rules=self._rules(incident))
         if decision.reason is not None:
             return Later(now)
         return Done() if decision.wait_until is None else Later(decision.wait_until)
+
+    def _rules(self, incident: Incident) -> TellRules:
+        route = self.routes.of(labels(incident))
+        return replace(self.rules, repeat_interval=route.repeat_interval)
 
     def _patience(self, incident: Incident, now: datetime) -> datetime | None:
         """A message that cannot be edited waits a little for the model, so that it says why."""
@@ -125,12 +139,16 @@ class Telling:
         return until if now < until else None
 
     async def _send(
-        self, incident: Incident, reason: NoticeReason, root: notices.Root | None
+        self, incident: Incident, reason: NoticeReason, root: notices.Root | None, to: Audience
     ) -> None:
         """Post or edit, add to the thread, and only then write the telling down: what fails on
-        the way is done again, and all of it may be done twice but the root message."""
+        the way is done again, and all of it may be done twice but the root message.
+
+        Whoever is mentioned is called by a new message only, and for what wants a hand.
+        """
+        to = to if reason in CALLING else replace(to, mentions=())
         if root is None or root.ts is None:
-            posted = await self._post_root(incident, reason, root)
+            posted = await self._post_root(incident, reason, root, to)
             if posted is None:
                 return
             await self._keep_refusal(incident, posted)
@@ -143,30 +161,39 @@ class Telling:
             return
         posted = Posted(root.channel or "", root.ts)
         if not self.notifier.can_edit:
-            posted = await self.notifier.post(incident, reason, nonce=self.new_id())
+            posted = await self.notifier.post(incident, reason, nonce=self.new_id(), to=to)
             await self._keep_refusal(incident, posted)
         else:
             try:
                 edited = await self.notifier.edit(incident, reason, posted)
                 await self._keep_refusal(incident, edited)
-                await self._reply(incident, reason, posted)
+                await self._reply(incident, reason, posted, to.mentions)
             except MessageGone as error:
                 # Somebody deleted it: they do not want it back.
                 log.warning("incident %s: %s; not posted again", incident.id, error)
         await self._told(incident, reason, posted, root=False)
 
-    async def _reply(self, incident: Incident, reason: NoticeReason, posted: Posted) -> None:
+    async def _reply(
+        self,
+        incident: Incident,
+        reason: NoticeReason,
+        posted: Posted,
+        mentions: tuple[str, ...] = (),
+    ) -> None:
         try:
-            await self._keep_refusal(incident, await self.notifier.reply(incident, reason, posted))
+            replied = await self.notifier.reply(incident, reason, posted, mentions=mentions)
+            await self._keep_refusal(incident, replied)
         except OutcomeUnknown as error:
             log.warning("incident %s: %s; the thread may lack it", incident.id, error)
 
     async def _post_root(
-        self, incident: Incident, reason: NoticeReason, root: notices.Root | None
+        self, incident: Incident, reason: NoticeReason, root: notices.Root | None, to: Audience
     ) -> Posted | None:
         """The root message, found or posted; None when the incident is no longer one of its own."""
         if root is not None and root.intended_at is not None:
-            found = await self.notifier.find(root.nonce, since=root.intended_at)
+            # Where it was intended to go: the routes may have changed since.
+            to = replace(to, channel=root.channel or "")
+            found = await self.notifier.find(root.nonce, since=root.intended_at, channel=to.channel)
             if found is not None:
                 log.info("incident %s had been posted before a crash", incident.id)
                 return found
@@ -174,10 +201,10 @@ class Telling:
         else:
             nonce, now = self.new_id(), self.clock()
             if not await self.database.write(
-                lambda c: notices.intend_root(c, incident.id, nonce, now=now)
+                lambda c: notices.intend_root(c, incident.id, nonce, channel=to.channel, now=now)
             ):
                 return None
-        return await self.notifier.post(incident, reason, nonce=nonce)
+        return await self.notifier.post(incident, reason, nonce=nonce, to=to)
 
     async def _told(
         self, incident: Incident, reason: NoticeReason, posted: Posted, *, root: bool

@@ -23,10 +23,12 @@ from aegis_sink.model.incident import (
     Severity,
     State,
 )
-from aegis_sink.model.notice import Notice, NoticeReason, Posted
+from aegis_sink.model.notice import OWN_CHANNEL, Audience, Notice, NoticeReason, Posted
 from aegis_sink.model.objects import ObjectRef
 
 __all__ = [
+    "OWN_CHANNEL",
+    "Audience",
     "CheckStatus",
     "Collected",
     "Diagnosis",

@@ -31,6 +31,22 @@ class Posted:
 
 
 @dataclass(frozen=True, slots=True)
+class Audience:
+    """Who is told: a channel (id or name; "" is the notifier's own), and whom a new message calls.
+
+    `mentions` are "here", "channel", or ids of users (U…) and user groups (S…). They come from the
+    settings, never from an incident.
+    """
+
+    channel: str = ""
+    mentions: tuple[str, ...] = ()
+
+
+OWN_CHANNEL = Audience()
+"""The notifier's own channel, and nobody is called."""
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """One telling. `at` is UTC; `channel` and `ts` are Slack's, or the notifier's name and "".
 

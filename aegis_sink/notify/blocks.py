@@ -54,10 +54,16 @@ class Button:
 
 
 def render(
-    message: Message, *, now: datetime, more: str = THREAD, buttons: Sequence[Button] = ()
+    message: Message,
+    *,
+    now: datetime,
+    more: str = THREAD,
+    buttons: Sequence[Button] = (),
+    mentions: Sequence[str] = (),
 ) -> Rendered:
     """The message for Slack, within every limit; parts that do not fit are counted, not cut."""
     head = [_header(message.headline), _rich_text([_section(_where_and_when(message, now))])]
+    head += _calls(mentions)
     tail: list[Json] = []
     if message.note:
         tail.append(_rich_text([_section([_text(message.note, italic=True)])]))
@@ -69,24 +75,30 @@ def render(
     return Rendered(
         blocks=(*head, *middle, *tail),
         text=slack_text([message.summary]),
-        plain=slack_text(plain_lines(message, now=now, more=more)),
+        plain=_called(mentions, slack_text(plain_lines(message, now=now, more=more))),
     )
 
 
-def render_parts(parts: Sequence[Part], *, more: str) -> tuple[Rendered, ...]:
-    """Thread replies: as many messages as the parts need, each within the limits, at most three."""
+def render_parts(
+    parts: Sequence[Part], *, more: str, mentions: Sequence[str] = ()
+) -> tuple[Rendered, ...]:
+    """Thread replies: as many messages as the parts need, each within the limits, at most three.
+
+    The first one calls those who are mentioned.
+    """
     rendered: list[Rendered] = []
     rest = list(parts)
     while rest and len(rendered) < 3:
         last = len(rendered) == 2
         count = len(rest) if last else _count_fitting(rest, more)
         now_shown, rest = rest[:count], rest[count:]
+        called = () if rendered else mentions
         lines = [line for part in now_shown for line in part_lines(part, more=more)]
         rendered.append(
             Rendered(
-                blocks=tuple(_fitting(now_shown, more=more, taken=[])),
+                blocks=(*(calls := _calls(called)), *_fitting(now_shown, more=more, taken=calls)),
                 text=slack_text([now_shown[0].label or now_shown[0].text]),
-                plain=slack_text(lines),
+                plain=_called(called, slack_text(lines)),
             )
         )
     return tuple(rendered)
@@ -95,6 +107,28 @@ def render_parts(parts: Sequence[Part], *, more: str) -> tuple[Rendered, ...]:
 def blocks_size(blocks: Iterable[Json]) -> int:
     """What the blocks count against Slack's limit for all of them: compact JSON, in UTF-16."""
     return units(json.dumps(list(blocks), ensure_ascii=False, separators=(",", ":")))
+
+
+def _calls(mentions: Sequence[str]) -> list[Json]:
+    """A line that calls those of the settings; a text never does, whatever stands in it."""
+    return [_rich_text([_section(_joined(map(_mention, mentions)))])] if mentions else []
+
+
+def _mention(who: str) -> Json:
+    if who.startswith("S"):
+        return {"type": "usergroup", "usergroup_id": who}
+    if who.startswith(("U", "W")):
+        return {"type": "user", "user_id": who}
+    return {"type": "broadcast", "range": who}
+
+
+def _called(mentions: Sequence[str], plain: str) -> str:
+    """The same for a plain text, in Slack's control sequences."""
+    called = [
+        f"<!subteam^{who}>" if who[0] == "S" else f"<@{who}>" if who[0] in "UW" else f"<!{who}>"
+        for who in mentions
+    ]
+    return "\n".join((" ".join(called), plain)) if called else plain
 
 
 def _count_fitting(parts: Sequence[Part], more: str) -> int:

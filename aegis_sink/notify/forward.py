@@ -11,7 +11,7 @@ from urllib.parse import quote
 import aiohttp
 from standardwebhooks import Webhook
 
-from aegis_sink.model import Digest, Incident, NoticeReason, Posted
+from aegis_sink.model import OWN_CHANNEL, Audience, Digest, Incident, NoticeReason, Posted
 from aegis_sink.notify.errors import NotifyError, NotifyRefused, NotifyUnavailable
 from aegis_sink.notify.slack import CONNECT_SECONDS, TIMEOUT_SECONDS, retry_after_seconds
 
@@ -45,7 +45,9 @@ class CloudEventsForwarder:
         self._timeout = aiohttp.ClientTimeout(total=timeout, connect=min(CONNECT_SECONDS, timeout))
         self._session: aiohttp.ClientSession | None = None
 
-    async def post(self, incident: Incident, reason: NoticeReason, *, nonce: str) -> Posted:
+    async def post(
+        self, incident: Incident, reason: NoticeReason, *, nonce: str, to: Audience = OWN_CHANNEL
+    ) -> Posted:
         """Send one event; repeatable with the same nonce."""
         event = cloud_event(
             incident, reason, id=nonce, time=self._now(), data=self._encode(incident)
@@ -55,7 +57,7 @@ class CloudEventsForwarder:
         await self._send(nonce, body.decode())
         return Posted(channel=self.name)
 
-    async def post_digest(self, digest: Digest, *, nonce: str) -> Posted:
+    async def post_digest(self, digest: Digest, *, nonce: str, channel: str = "") -> Posted:
         """Nothing: each incident is an event of its own."""
         return Posted(channel=self.name)
 
@@ -66,11 +68,18 @@ class CloudEventsForwarder:
         """Nothing: an event is never changed."""
         return posted
 
-    async def reply(self, incident: Incident, reason: NoticeReason, posted: Posted) -> Posted:
+    async def reply(
+        self,
+        incident: Incident,
+        reason: NoticeReason,
+        posted: Posted,
+        *,
+        mentions: tuple[str, ...] = (),
+    ) -> Posted:
         """Nothing: the event holds the whole incident."""
         return posted
 
-    async def find(self, nonce: str, *, since: datetime) -> Posted | None:
+    async def find(self, nonce: str, *, since: datetime, channel: str = "") -> Posted | None:
         """None: sending again with the same nonce is safe."""
         return None
 

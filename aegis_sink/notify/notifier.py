@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Protocol
 
-from aegis_sink.model import Digest, Incident, NoticeReason, Posted
+from aegis_sink.model import OWN_CHANNEL, Audience, Digest, Incident, NoticeReason, Posted
 
 
 class Notifier(Protocol):
@@ -24,23 +24,33 @@ class Notifier(Protocol):
     def can_edit(self) -> bool:
         """Whether one message can be kept true by editing it."""
 
-    async def post(self, incident: Incident, reason: NoticeReason, *, nonce: str) -> Posted:
+    async def post(
+        self, incident: Incident, reason: NoticeReason, *, nonce: str, to: Audience = OWN_CHANNEL
+    ) -> Posted:
         """Tell the incident in a new message that carries `nonce`."""
 
     async def edit(self, incident: Incident, reason: NoticeReason, posted: Posted) -> Posted:
         """Bring the message at `posted` to the incident's present state. Safe to repeat."""
 
-    async def post_digest(self, digest: Digest, *, nonce: str) -> Posted:
-        """Tell many incidents in one new message that carries `nonce`."""
+    async def post_digest(self, digest: Digest, *, nonce: str, channel: str = "") -> Posted:
+        """Tell many incidents in one new message that carries `nonce`; "" is the own channel."""
 
     async def edit_digest(self, digest: Digest, posted: Posted) -> None:
         """Bring the digest at `posted` to its present state. Safe to repeat."""
 
-    async def reply(self, incident: Incident, reason: NoticeReason, posted: Posted) -> Posted:
+    async def reply(
+        self,
+        incident: Incident,
+        reason: NoticeReason,
+        posted: Posted,
+        *,
+        mentions: tuple[str, ...] = (),
+    ) -> Posted:
         """Add to the thread of `posted` what the message has no room for, and what just happened."""
 
-    async def find(self, nonce: str, *, since: datetime) -> Posted | None:
-        """The message that carries `nonce`, posted at or after `since`; None when there is none."""
+    async def find(self, nonce: str, *, since: datetime, channel: str = "") -> Posted | None:
+        """The message in `channel` that carries `nonce`, posted at or after `since`; None when
+        there is none."""
 
     async def status(self) -> str:
         """One line for a person: where messages go and whether that works."""

@@ -13,7 +13,7 @@ LONGEST_WAIT_SECONDS = 30.0
 
 
 class Pacer:
-    """Lets one message a second through. The clock is monotonic and in seconds."""
+    """Lets one message a second and channel through. The clock is monotonic and in seconds."""
 
     def __init__(
         self,
@@ -25,23 +25,24 @@ class Pacer:
         self._interval = interval
         self._clock = clock
         self._sleep = sleep
-        self._free_at = clock()
+        self._free_at: dict[str, float] = {}
         self._held_until = clock()
 
-    async def turn(self) -> None:
-        """Wait for this message's turn.
+    async def turn(self, channel: str = "") -> None:
+        """Wait for the turn of a message to `channel`.
 
         Raises NotifyUnavailable instead of waiting longer than half a minute: the caller's job is
         durable and may do something else meanwhile.
         """
         now = self._clock()
-        wait = self._free_at - now
+        free_at = max(self._free_at.get(channel, now), self._held_until)
+        wait = free_at - now
         if wait > LONGEST_WAIT_SECONDS:
             raise NotifyUnavailable(
                 f"too many messages: the next one may go in {wait:.0f} s", retry_after=wait
             )
         # Taken before the wait, so that callers queue up instead of waking together.
-        self._free_at = max(self._free_at, now) + self._interval
+        self._free_at[channel] = max(free_at, now) + self._interval
         if wait > 0:
             await self._sleep(wait)
         held = self._held_until - self._clock()
@@ -52,4 +53,3 @@ class Pacer:
     def hold(self, seconds: float) -> None:
         """Let nothing through for so long: the other side said Retry-After."""
         self._held_until = max(self._held_until, self._clock() + seconds)
-        self._free_at = max(self._free_at, self._held_until)

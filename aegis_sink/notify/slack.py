@@ -11,7 +11,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from aegis_sink.model import Digest, Incident, NoticeReason, Posted
+from aegis_sink.model import OWN_CHANNEL, Audience, Digest, Incident, NoticeReason, Posted
 from aegis_sink.notify.blocks import THREAD, Json, Rendered, render, render_parts
 from aegis_sink.notify.buttons import buttons_for
 from aegis_sink.notify.digest import compose_digest
@@ -46,8 +46,9 @@ _sdk_log.setLevel(logging.INFO)
 class SlackBot:
     """Posts with chat.postMessage, edits with chat.update, finds by message metadata.
 
-    `channel` is an id ("C024BE91L") or a name ("#ops"). An id needs fewer scopes: a name can be
-    posted to, but its history is found only with channels:read (groups:read when private).
+    `channel` is where goes what has no channel of its own. A channel is an id ("C024BE91L") or a
+    name ("#ops"). An id needs fewer scopes: a name can be posted to, but its history is found only
+    with channels:read (groups:read when private).
     """
 
     name = "slack"
@@ -70,17 +71,19 @@ class SlackBot:
         self._now = now
         self._pacer = pacer or Pacer()
         self._timeout = aiohttp.ClientTimeout(total=timeout, connect=min(CONNECT_SECONDS, timeout))
-        channel = channel.strip()
-        is_id = _CHANNEL_ID.fullmatch(channel) is not None
-        self._shown = channel if is_id else f"#{channel.removeprefix('#')}"
-        self._channel_id = channel if is_id else ""
+        self._channel = channel
+        self._ids: dict[str, str] = {}
+        """Name → id, once Slack told it."""
         self._session: aiohttp.ClientSession | None = None
 
-    async def post(self, incident: Incident, reason: NoticeReason, *, nonce: str) -> Posted:
+    async def post(
+        self, incident: Incident, reason: NoticeReason, *, nonce: str, to: Audience = OWN_CHANNEL
+    ) -> Posted:
         """Post the root message with metadata {incident, nonce}; rich, else plain."""
         payload = {"incident": incident.id, "nonce": nonce}
         metadata: Json = {"event_type": EVENT_TYPE, "event_payload": payload}
-        return await self._post(self._render(incident, reason), metadata=metadata)
+        rendered = self._render(incident, reason, mentions=to.mentions)
+        return await self._post(rendered, channel=to.channel, metadata=metadata)
 
     async def edit(self, incident: Incident, reason: NoticeReason, posted: Posted) -> Posted:
         """Bring the message to the incident's present state; its metadata stays as it was."""
@@ -88,10 +91,10 @@ class SlackBot:
             return posted
         return await self._edit(self._render(incident, reason), posted)
 
-    async def post_digest(self, digest: Digest, *, nonce: str) -> Posted:
+    async def post_digest(self, digest: Digest, *, nonce: str, channel: str = "") -> Posted:
         """Post a digest with metadata {nonce}; rich, else plain."""
         metadata: Json = {"event_type": EVENT_TYPE, "event_payload": {"nonce": nonce}}
-        return await self._post(self._render_digest(digest), metadata=metadata)
+        return await self._post(self._render_digest(digest), channel=channel, metadata=metadata)
 
     async def edit_digest(self, digest: Digest, posted: Posted) -> None:
         """Bring the digest to its present state."""
@@ -108,11 +111,23 @@ class SlackBot:
                 channel=posted.channel, ts=posted.ts, text=text, blocks=blocks, parse="none"
             )
 
-        doing = f"editing the message in {self._shown}"
-        _, refusal = await self._rich_or_plain(rendered, update, doing=doing, repeatable=True)
+        _, refusal = await self._rich_or_plain(
+            rendered,
+            update,
+            channel=posted.channel,
+            doing=f"editing the message in {self._shown(posted.channel)}",
+            repeatable=True,
+        )
         return replace(posted, refusal=refusal)
 
-    async def reply(self, incident: Incident, reason: NoticeReason, posted: Posted) -> Posted:
+    async def reply(
+        self,
+        incident: Incident,
+        reason: NoticeReason,
+        posted: Posted,
+        *,
+        mentions: tuple[str, ...] = (),
+    ) -> Posted:
         """Write to the thread what the message has no room for. Nothing when there is nothing.
 
         Not safe to repeat after OutcomeUnknown: the thread may then say it twice.
@@ -121,30 +136,31 @@ class SlackBot:
             return posted
         parts = compose_reply(incident, reason, now=self._now())
         refusal = ""
-        for rendered in render_parts(parts, more="on the incident's page"):
+        for rendered in render_parts(parts, more="on the incident's page", mentions=mentions):
             part = await self._post(rendered, channel=posted.channel, thread_ts=posted.ts)
             refusal = refusal or part.refusal
         return replace(posted, refusal=refusal)
 
-    async def find(self, nonce: str, *, since: datetime) -> Posted | None:
+    async def find(self, nonce: str, *, since: datetime, channel: str = "") -> Posted | None:
         """Search the channel's history for the root message with this nonce."""
-        channel = await self._resolve()
+        shown = self._shown(channel)
+        channel_id = await self._resolve(channel)
         cursor = ""
         while True:
             answer = await self._call(
                 self._client().conversations_history(
-                    channel=channel,
+                    channel=channel_id,
                     oldest=f"{(since - CLOCK_SKEW).timestamp():.6f}",
                     include_all_metadata=True,
                     limit=PAGE,
                     cursor=cursor or None,
                 ),
-                doing=f"reading the history of {self._shown}",
+                doing=f"reading the history of {shown}",
                 repeatable=True,
             )
             for message in _dicts(answer.get("messages")):
                 if _nonce(message) == nonce:
-                    return Posted(channel=channel, ts=str(message.get("ts", "")))
+                    return Posted(channel=channel_id, ts=str(message.get("ts", "")))
             cursor = _next_cursor(answer)
             if not cursor:
                 return None
@@ -154,9 +170,9 @@ class SlackBot:
         who = await self._call(
             self._client().auth_test(), doing="checking the token", repeatable=True
         )
-        await self.find("", since=self._now())
+        await self.find("", since=self._now(), channel="")
         return (
-            f"Slack: posts to {self._shown} in {who.get('team', 'the workspace')} "
+            f"Slack: posts to {self._shown('')} in {who.get('team', 'the workspace')} "
             f"as {who.get('user', 'the app')}, and edits its messages"
         )
 
@@ -186,11 +202,13 @@ class SlackBot:
         if self._session is not None:
             await self._session.close()
 
-    def _render(self, incident: Incident, reason: NoticeReason) -> Rendered:
+    def _render(
+        self, incident: Incident, reason: NoticeReason, *, mentions: tuple[str, ...] = ()
+    ) -> Rendered:
         now = self._now()
         message = compose(incident, reason, now=now)
         buttons = buttons_for(incident) if self._buttons else ()
-        return render(message, now=now, more=THREAD, buttons=buttons)
+        return render(message, now=now, more=THREAD, buttons=buttons, mentions=mentions)
 
     async def _post(
         self,
@@ -200,7 +218,8 @@ class SlackBot:
         thread_ts: str | None = None,
         metadata: Json | None = None,
     ) -> Posted:
-        target = channel or self._channel_id or self._shown
+        shown = self._shown(channel)
+        target = self._ids.get(shown, shown)
 
         async def send(text: str, blocks: list[Json]) -> AsyncSlackResponse:
             return await self._client().chat_postMessage(
@@ -215,10 +234,12 @@ class SlackBot:
                 unfurl_media=False,
             )
 
-        doing = f"posting to {self._shown}"
-        answer, refusal = await self._rich_or_plain(rendered, send, doing=doing, repeatable=False)
+        answer, refusal = await self._rich_or_plain(
+            rendered, send, channel=target, doing=f"posting to {shown}", repeatable=False
+        )
         posted = Posted(str(answer.get("channel", "")), str(answer.get("ts", "")), refusal)
-        self._channel_id = self._channel_id or posted.channel
+        if shown.startswith("#") and posted.channel:
+            self._ids[shown] = posted.channel
         return posted
 
     async def _rich_or_plain(
@@ -226,18 +247,19 @@ class SlackBot:
         rendered: Rendered,
         send: Callable[[str, list[Json]], Awaitable[AsyncSlackResponse]],
         *,
+        channel: str,
         doing: str,
         repeatable: bool,
     ) -> tuple[Mapping[str, object], str]:
         """Slack's answer, and why it refused the rich form, "" when it did not."""
-        await self._pacer.turn()
+        await self._pacer.turn(channel)
         try:
             request = send(rendered.text, list(rendered.blocks))
             return await self._call(request, doing=doing, repeatable=repeatable), ""
         except MessageRefused as refused:
             log.warning("%s; sending it as plain text", refused, extra={"code": refused.code})
             note = f"(Slack refused the rich form of this message: {refused.code})"
-            await self._pacer.turn()
+            await self._pacer.turn(channel)
             request = send(f"{rendered.plain}\n{note}", [])
             return await self._call(request, doing=doing, repeatable=repeatable), str(refused)
 
@@ -285,10 +307,18 @@ class SlackBot:
             return refusal(code, doing=doing, needed=needed, messages=messages)
         return _unsure(f"Slack answered {code or status} when {doing}", repeatable)
 
-    async def _resolve(self) -> str:
+    def _shown(self, channel: str) -> str:
+        """A channel as people know it: its id where that is given, else its name with a #."""
+        channel = (channel or self._channel).strip()
+        return channel if _CHANNEL_ID.fullmatch(channel) else f"#{channel.removeprefix('#')}"
+
+    async def _resolve(self, channel: str) -> str:
         """The channel's id: as set, as Slack told it on a post, or looked up by name."""
+        shown = self._shown(channel)
+        if not shown.startswith("#"):
+            return shown
         cursor = ""
-        while not self._channel_id:
+        while shown not in self._ids:
             answer = await self._call(
                 self._client().conversations_list(
                     types="public_channel,private_channel",
@@ -296,18 +326,18 @@ class SlackBot:
                     limit=PAGE,
                     cursor=cursor or None,
                 ),
-                doing=f"looking up {self._shown} (not needed with the channel's id)",
+                doing=f"looking up {shown} (not needed with the channel's id)",
                 repeatable=True,
             )
-            for channel in _dicts(answer.get("channels")):
-                if channel.get("name") == self._shown.removeprefix("#"):
-                    self._channel_id = str(channel.get("id", ""))
+            for one in _dicts(answer.get("channels")):
+                if one.get("name") == shown.removeprefix("#"):
+                    self._ids[shown] = str(one.get("id", ""))
                     break
             else:
                 cursor = _next_cursor(answer)
                 if not cursor:
-                    raise refusal("channel_not_found", doing=f"looking up {self._shown}")
-        return self._channel_id
+                    raise refusal("channel_not_found", doing=f"looking up {shown}")
+        return self._ids[shown]
 
     def _client(self) -> AsyncWebClient:
         if self._session is None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from rich.cells import cell_len, chop_cells
 
-from aegis_sink.model import Digest, Incident, NoticeReason, Posted
+from aegis_sink.model import OWN_CHANNEL, Audience, Digest, Incident, NoticeReason, Posted
 from aegis_sink.notify.digest import compose_digest
 from aegis_sink.notify.message import compose
 from aegis_sink.notify.plain import plain_lines
@@ -34,7 +34,9 @@ class TerminalNotifier:
         self._program = program
         self._now = now
 
-    async def post(self, incident: Incident, reason: NoticeReason, *, nonce: str) -> Posted:
+    async def post(
+        self, incident: Incident, reason: NoticeReason, *, nonce: str, to: Audience = OWN_CHANNEL
+    ) -> Posted:
         """Write the whole message."""
         now = self._now()
         message = compose(incident, reason, now=now)
@@ -42,7 +44,7 @@ class TerminalNotifier:
         self._show(plain_lines(message, now=now, more=more))
         return Posted(channel=self.name)
 
-    async def post_digest(self, digest: Digest, *, nonce: str) -> Posted:
+    async def post_digest(self, digest: Digest, *, nonce: str, channel: str = "") -> Posted:
         """Write the whole digest."""
         now = self._now()
         message = compose_digest(digest, now=now)
@@ -56,11 +58,18 @@ class TerminalNotifier:
         """Nothing: what is written stays."""
         return posted
 
-    async def reply(self, incident: Incident, reason: NoticeReason, posted: Posted) -> Posted:
+    async def reply(
+        self,
+        incident: Incident,
+        reason: NoticeReason,
+        posted: Posted,
+        *,
+        mentions: tuple[str, ...] = (),
+    ) -> Posted:
         """Nothing: a terminal has no threads."""
         return posted
 
-    async def find(self, nonce: str, *, since: datetime) -> Posted | None:
+    async def find(self, nonce: str, *, since: datetime, channel: str = "") -> Posted | None:
         """None: a terminal cannot be read."""
         return None
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import aiohttp
 
-from aegis_sink.model import Digest, Incident, NoticeReason, Posted
+from aegis_sink.model import OWN_CHANNEL, Audience, Digest, Incident, NoticeReason, Posted
 from aegis_sink.notify.blocks import Rendered, render
 from aegis_sink.notify.digest import compose_digest
 from aegis_sink.notify.errors import (
@@ -48,13 +48,16 @@ class SlackWebhook:
         self._timeout = aiohttp.ClientTimeout(total=timeout, connect=min(CONNECT_SECONDS, timeout))
         self._session: aiohttp.ClientSession | None = None
 
-    async def post(self, incident: Incident, reason: NoticeReason, *, nonce: str) -> Posted:
+    async def post(
+        self, incident: Incident, reason: NoticeReason, *, nonce: str, to: Audience = OWN_CHANNEL
+    ) -> Posted:
         """Post one message; rich, else plain. A webhook carries no nonce that could be found."""
         now = self._now()
         more = "on the incident's page" if incident.url else "not shown here"
-        return await self._post(render(compose(incident, reason, now=now), now=now, more=more))
+        message = compose(incident, reason, now=now)
+        return await self._post(render(message, now=now, more=more, mentions=to.mentions))
 
-    async def post_digest(self, digest: Digest, *, nonce: str) -> Posted:
+    async def post_digest(self, digest: Digest, *, nonce: str, channel: str = "") -> Posted:
         """Post one message."""
         now = self._now()
         return await self._post(
@@ -79,11 +82,18 @@ class SlackWebhook:
         """Nothing: a webhook's message cannot be edited."""
         return posted
 
-    async def reply(self, incident: Incident, reason: NoticeReason, posted: Posted) -> Posted:
+    async def reply(
+        self,
+        incident: Incident,
+        reason: NoticeReason,
+        posted: Posted,
+        *,
+        mentions: tuple[str, ...] = (),
+    ) -> Posted:
         """Nothing: a webhook does not learn where its message stands."""
         return posted
 
-    async def find(self, nonce: str, *, since: datetime) -> Posted | None:
+    async def find(self, nonce: str, *, since: datetime, channel: str = "") -> Posted | None:
         """None: a webhook cannot read."""
         return None
 

@@ -41,6 +41,7 @@ class DigestRoot:
     nonce: str | None
     intended_at: datetime | None
     told_at: datetime | None
+    intended_channel: str
     channel: str
     ts: str
 
@@ -50,17 +51,21 @@ def join(
     kind: DigestKind,
     incident_id: str,
     *,
+    channel: str,
     fresh_id: str,
     now: datetime,
     due_at: datetime,
     since: datetime,
     editable: bool,
 ) -> None:
-    """Put an incident into the digest of its kind that was opened after `since`, else a new one.
+    """Put an incident into the digest of its kind and channel that was opened after `since`, else
+    into a new one.
 
     Where messages cannot be edited, a digest that was told takes no more.
     """
-    query = select(_d.id, _d.told_at).where(_d.kind == kind, _d.opened_at > since)
+    query = select(_d.id, _d.told_at).where(
+        _d.kind == kind, _d.intended_channel == channel, _d.opened_at > since
+    )
     if kind is DigestKind.HINTS or not editable:
         query = query.where(_d.told_at.is_(None), _d.intended_at.is_(None))
     row = connection.execute(query.order_by(_d.opened_at.desc()).limit(1)).first()
@@ -68,7 +73,12 @@ def join(
         digest_id = fresh_id
         connection.execute(
             tables.digests.insert().values(
-                id=digest_id, kind=kind, opened_at=now, due_at=due_at, changed_at=now
+                id=digest_id,
+                kind=kind,
+                intended_channel=channel,
+                opened_at=now,
+                due_at=due_at,
+                changed_at=now,
             )
         )
     else:
@@ -238,6 +248,7 @@ def _root(row: Row[*tuple[Any, ...]]) -> DigestRoot:
         row.nonce,
         row.intended_at,
         row.told_at,
+        row.intended_channel,
         row.channel or "",
         row.ts or "",
     )

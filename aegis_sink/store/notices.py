@@ -14,7 +14,7 @@ _i = tables.incidents.c
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """The one root message of an incident: intended (`ts` is None) or posted."""
+    """The one root message of an incident: intended for a channel (`ts` is None), or posted."""
 
     nonce: str
     channel: str | None
@@ -34,15 +34,17 @@ def root_of(connection: Connection, incident_id: str) -> Root | None:
     return Root(row.root_nonce, row.root_channel, row.root_ts, row.root_intended_at)
 
 
-def intend_root(connection: Connection, incident_id: str, nonce: str, *, now: datetime) -> bool:
-    """Write down that a root message is about to be posted, before it is.
+def intend_root(
+    connection: Connection, incident_id: str, nonce: str, *, channel: str, now: datetime
+) -> bool:
+    """Write down that a root message is about to be posted to `channel`, before it is.
 
     False, and nothing may be posted, when the incident was merged into another one meanwhile.
     """
     intended = connection.execute(
         tables.incidents.update()
         .where(_i.id == incident_id, _i.merged_into.is_(None))
-        .values(root_nonce=nonce, root_channel=None, root_ts=None, root_intended_at=now)
+        .values(root_nonce=nonce, root_channel=channel, root_ts=None, root_intended_at=now)
     )
     return intended.rowcount == 1
 

@@ -280,6 +280,7 @@ digests = Table(
     Column("told_at", UtcTime),
     Column("nonce", String(32)),
     Column("intended_at", UtcTime),
+    Column("intended_channel", Text, nullable=False),
     Column("channel", Text),
     Column("ts", Text),
     Index("ix_digests_due_at", "due_at"),

@@ -11,13 +11,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from aegis_sink.durations import parse_duration
 from aegis_sink.flow import acts
 from aegis_sink.flow.acts import Acted, Effect, Person
 from aegis_sink.flow.progress import Progress
 from aegis_sink.intake.problem import problem
 from aegis_sink.model import Incident, State
 from aegis_sink.model.codec import incident_summary, incident_to_json, rfc3339
-from aegis_sink.settings import parse_duration
 from aegis_sink.store import incidents, listing, quarantine
 from aegis_sink.store.database import Connection, Database
 from aegis_sink.store.listing import BadCursor, Filter

@@ -8,11 +8,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from aegis_sink.durations import parse_duration
 from aegis_sink.flow.muting import Muting, fitting
 from aegis_sink.intake.problem import problem
 from aegis_sink.model import Incident
 from aegis_sink.model.codec import incident_summary, rfc3339
-from aegis_sink.settings import parse_duration
 from aegis_sink.store import silences
 from aegis_sink.store.database import Connection, Database
 from aegis_sink.triage.matchers import Matcher, parse

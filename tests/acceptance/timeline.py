@@ -28,9 +28,10 @@ import yaml
 from aiohttp import web
 
 from aegis_sink.diagnosis.playbooks import Playbooks
+from aegis_sink.durations import parse_duration
 from aegis_sink.server import Server, address, listen
 from aegis_sink.service import build
-from aegis_sink.settings import load, parse_duration
+from aegis_sink.settings import load
 from aegis_sink.store.database import Database
 from tests.acceptance import virtual_time
 from tests.fakes.k8sgpt_operator import FakeOperator, always_there, over_http

@@ -243,7 +243,26 @@ def _inline_date(value: Mapping[str, object], at: str) -> Problems:
     yield from _string(value.get("format"), f"{at}/format", 3000)
 
 
+def _inline_user(value: Mapping[str, object], at: str) -> Problems:
+    yield from _fields(value, at, ["user_id"], ["style"])
+    yield from _string(value.get("user_id"), f"{at}/user_id", 255)
+
+
+def _inline_usergroup(value: Mapping[str, object], at: str) -> Problems:
+    yield from _fields(value, at, ["usergroup_id"], ["style"])
+    yield from _string(value.get("usergroup_id"), f"{at}/usergroup_id", 255)
+
+
+def _inline_broadcast(value: Mapping[str, object], at: str) -> Problems:
+    yield from _fields(value, at, ["range"], ["style"])
+    if value.get("range") not in ("here", "channel", "everyone"):
+        yield f"must be one of here, channel, everyone [json-pointer:{at}/range]"
+
+
 _INLINE: Mapping[str, Check] = {
+    "user": _inline_user,
+    "usergroup": _inline_usergroup,
+    "broadcast": _inline_broadcast,
     "text": _inline_text,
     "link": _inline_link,
     "date": _inline_date,

@@ -29,6 +29,8 @@ from aegis_sink.flow.telling import Telling
 from aegis_sink.flow.worker import Stage, Worker
 from aegis_sink.intake.receipt import Receipt
 from aegis_sink.model import (
+    OWN_CHANNEL,
+    Audience,
     Collected,
     Digest,
     Evidence,
@@ -41,6 +43,8 @@ from aegis_sink.model import (
 )
 from aegis_sink.model.facts import Facts
 from aegis_sink.notify.errors import NotifyRefused, NotifyUnavailable, OutcomeUnknown
+from aegis_sink.routes import routes_of
+from aegis_sink.settings import load
 from aegis_sink.store import incidents, jobs, tables
 from aegis_sink.store.database import Connection, Database, open_engine
 from aegis_sink.store.schema import migrate
@@ -144,26 +148,36 @@ class Channel:
     roots: dict[str, Incident] = field(default_factory=dict)
     digests: dict[str, Digest] = field(default_factory=dict)
     replies: list[NoticeReason] = field(default_factory=list)
+    where: dict[str, str] = field(default_factory=dict)
+    """Nonce → the channel that was asked for."""
+    called: list[tuple[NoticeReason, tuple[str, ...]]] = field(default_factory=list)
+    """Who was mentioned, and for which reason."""
     before_post: Callable[[], None] = lambda: None
     name: str = "stand-in"
 
-    async def post(self, incident: Incident, reason: NoticeReason, *, nonce: str) -> Posted:
+    async def post(
+        self, incident: Incident, reason: NoticeReason, *, nonce: str, to: Audience = OWN_CHANNEL
+    ) -> Posted:
         self._answers()
         assert nonce not in self.roots
         self.roots[nonce] = incident
+        self.where[nonce] = to.channel
+        if to.mentions:
+            self.called.append((reason, to.mentions))
         if self.lose_answer:
             self.lose_answer = False
             raise OutcomeUnknown("no answer")
-        return Posted("ops", nonce if self.can_edit else "", refusal=self.refusal)
+        return Posted(to.channel or "ops", nonce if self.can_edit else "", refusal=self.refusal)
 
-    async def post_digest(self, digest: Digest, *, nonce: str) -> Posted:
+    async def post_digest(self, digest: Digest, *, nonce: str, channel: str = "") -> Posted:
         self._answers()
         assert nonce not in self.digests
         self.digests[nonce] = digest
+        self.where[nonce] = channel
         if self.lose_answer:
             self.lose_answer = False
             raise OutcomeUnknown("no answer")
-        return Posted("ops", nonce if self.can_edit else "")
+        return Posted(channel or "ops", nonce if self.can_edit else "")
 
     async def edit_digest(self, digest: Digest, posted: Posted) -> None:
         self._answers()
@@ -174,16 +188,25 @@ class Channel:
         self.roots[posted.ts] = incident
         return replace(posted, refusal=self.refusal)
 
-    async def reply(self, incident: Incident, reason: NoticeReason, posted: Posted) -> Posted:
+    async def reply(
+        self,
+        incident: Incident,
+        reason: NoticeReason,
+        posted: Posted,
+        *,
+        mentions: tuple[str, ...] = (),
+    ) -> Posted:
         if self.reply_away:
             self.reply_away -= 1
             raise NotifyUnavailable("asked to wait", retry_after=1)
         self.replies.append(reason)
+        if mentions:
+            self.called.append((reason, mentions))
         return posted
 
-    async def find(self, nonce: str, *, since: datetime) -> Posted | None:
+    async def find(self, nonce: str, *, since: datetime, channel: str = "") -> Posted | None:
         self._answers()
-        return Posted("ops", nonce) if nonce in {*self.roots, *self.digests} else None
+        return Posted(channel or "ops", nonce) if self.where.get(nonce) == channel else None
 
     async def status(self) -> str:
         return "a stand-in"
@@ -224,6 +247,7 @@ class Flow:
     ids: Callable[[], str]
     muting: Muting
     digests: Digests
+    routes: str = "[]"
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def start(self) -> None:
@@ -253,7 +277,9 @@ class Flow:
     async def stop_working(self) -> None:
         """Only the store and the door are left; what becomes due waits."""
         await self.stop()
-        fresh = make_flow(self.file, self.clock, self.cluster, self.model, self.channel, self.ids)
+        fresh = make_flow(
+            self.file, self.clock, self.cluster, self.model, self.channel, self.ids, self.routes
+        )
         self.database, self.door, self.worker = fresh.database, fresh.door, fresh.worker
         self.muting, self.digests = fresh.muting, fresh.digests
         self._tasks = []
@@ -300,6 +326,7 @@ def make_flow(
     model: Model,
     channel: Channel,
     ids: Callable[[], str],
+    routes: str = "[]",
 ) -> Flow:
     database = Database(open_engine(f"sqlite:///{file}"))
     options = LLMOptions()
@@ -335,6 +362,7 @@ def make_flow(
         database=database,
         notifier=channel,
         rules=TellRules(group_wait=GROUP_WAIT, repeat_interval=timedelta(hours=4)),
+        routes=routes_of(load({"AEGIS_ROUTES": routes}).settings.routes, timedelta(hours=4)),
         clock=clock,
         jitter=lambda: 1.0,
         new_id=ids,
@@ -357,7 +385,9 @@ def make_flow(
         redact=lambda text: text.replace("hunter2", "[redacted]"),
         observe=lambda stage, outcome, seconds: None,
     )
-    return Flow(file, clock, cluster, model, channel, database, door, worker, ids, muting, digests)
+    return Flow(
+        file, clock, cluster, model, channel, database, door, worker, ids, muting, digests, routes
+    )
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from aegis_sink.flow.forwarding import Forwarding
 from aegis_sink.flow.worker import Stage
-from aegis_sink.model import Incident, NoticeReason, ObjectRef, Posted
+from aegis_sink.model import OWN_CHANNEL, Audience, Incident, NoticeReason, ObjectRef, Posted
 from aegis_sink.notify.errors import NotifyUnavailable
 from aegis_sink.store import forwarded, jobs
 from aegis_sink.triage.tell import TellRules
@@ -25,7 +25,9 @@ class Receiver(Channel):
     events: list[tuple[str, str, Incident]] = field(default_factory=list)
     name: str = "events"
 
-    async def post(self, incident: Incident, reason: NoticeReason, *, nonce: str) -> Posted:
+    async def post(
+        self, incident: Incident, reason: NoticeReason, *, nonce: str, to: Audience = OWN_CHANNEL
+    ) -> Posted:
         self._answers()
         self.events.append((nonce, str(reason), incident))
         if self.forgets:

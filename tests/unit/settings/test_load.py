@@ -7,13 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aegis_sink.durations import format_duration, parse_duration
 from aegis_sink.settings import (
     SettingsError,
-    format_duration,
     is_loopback,
     load,
     mask_url,
-    parse_duration,
     refuse_open_door,
     secret_values,
     unknown_variables,

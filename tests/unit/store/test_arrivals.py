@@ -155,7 +155,7 @@ async def test_two_that_turn_out_to_be_one_become_one_under_the_id_people_know(
     if told != "neither":
         known = old if told == "old" else young
         assert await database.write(
-            lambda c: notices.intend_root(c, known.incident_id, "nonce", now=now)
+            lambda c: notices.intend_root(c, known.incident_id, "nonce", channel="", now=now)
         )
     seen = await _get(database, old)
     identity = merging.Identity(seen.subject, "", "it fails", "final", seen.severity, "t")
@@ -167,7 +167,9 @@ async def test_two_that_turn_out_to_be_one_become_one_under_the_id_people_know(
     assert one is not None
     assert (one.id, one.occurrences, len(one.objects)) == (living, 3, 2)
     # Whoever was about to tell the other one must not.
-    assert not await database.write(lambda c: notices.intend_root(c, gone, "second", now=now))
+    assert not await database.write(
+        lambda c: notices.intend_root(c, gone, "second", channel="", now=now)
+    )
     [[again]] = await put(database, arrive("Pod shop/other-y", at=5))
     assert again.incident_id == living
 

@@ -174,6 +174,7 @@ def upgrade() -> None:
         sa.Column("told_at", sa.BigInteger(), nullable=True),
         sa.Column("nonce", sa.String(length=32), nullable=True),
         sa.Column("intended_at", sa.BigInteger(), nullable=True),
+        sa.Column("intended_channel", sa.Text(), nullable=False),
         sa.Column("channel", sa.Text(), nullable=True),
         sa.Column("ts", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_digests")),
