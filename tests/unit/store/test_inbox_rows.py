@@ -98,8 +98,9 @@ async def test_what_was_made_into_incidents_is_forgotten_with_its_rows(database:
 
 
 async def test_requests_that_follow_each_other_share_a_commit_and_a_lone_one_does_not_wait(
-    database: Database,
+    database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("aegis_sink.store.database.GATHER_SECONDS", 60)
     noting = Noting(database)
     sizes: list[int] = []
     write = noting.inbox.note

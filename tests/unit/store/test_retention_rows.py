@@ -97,6 +97,7 @@ async def test_ended_silences_and_told_digests_go(database: Database) -> None:
         for name, told in (("told", NOW - DAY), ("waits", None)):
             connection.execute(
                 tables.digests.insert().values(
+                    intended_channel="",
                     id=name,
                     kind=DigestKind.HINTS,
                     opened_at=NOW - 2 * DAY,
