@@ -1,6 +1,6 @@
 """The real program, which kills itself (SIGKILL) at one named place.
 
-    python mortal_sink.py aegis_sink.store.incidents:intend_root before 1
+    python mortal_sink.py aegis_sink.store.notices:intend_root before 1
 
 kills right before the first call of that function would run; `after` kills right after it ran.
 Without arguments it is the program as it is.

@@ -1,6 +1,7 @@
 """The real program is killed with SIGKILL: every accepted problem is told, in one root message.
 
-A few named places in every run, and as many random moments as AEGIS_TEST_KILLS asks for.
+Every step of posting in every run of the tests, and as many more installations as AEGIS_TEST_KILLS
+asks for, each killed at one of these steps or at a random moment.
 """
 
 import asyncio
@@ -43,13 +44,18 @@ PLACES = {
     "evidence is stored and the job open": (f"{FLOW}.stages:Investigation.collect", "after"),
     "the model is being asked": ("aegis_sink.diagnosis.diagnoser:Diagnoser.ask", "before"),
     "the model's answer is not kept": ("aegis_sink.diagnosis.diagnoser:Diagnoser.ask", "after"),
-    "a message is about to be intended": (f"{STORE}.incidents:intend_root", "before"),
+    "a message is about to be intended": (f"{STORE}.notices:intend_root", "before"),
     "a message is intended and not sent": ("aegis_sink.notify.slack:SlackBot.post", "before"),
     "Slack has the message, the store not": ("aegis_sink.notify.slack:SlackBot.post", "after"),
-    "the message is recorded, not committed": (f"{STORE}.incidents:told", "after"),
+    "the message is recorded, not committed": (f"{STORE}.notices:told", "after"),
     "all is told and the job open": (f"{FLOW}.telling:Telling.tell", "after"),
 }
 
+
+AT_ANY_MOMENT = len(PLACES)
+"""The first runs are killed at random moments: the places have tests of their own."""
+ONE_FOR_EACH = [*PLACES][7:]
+"""What happens once for each incident, so that the program can die at the second or third."""
 
 PRESSING = f"{FLOW}.pressing:Pressing"
 PRESSED = {
@@ -316,24 +322,30 @@ async def test_an_event_has_one_id_although_the_program_was_killed_when_it_was_s
     assert len(set(firsts)) == 1
 
 
-async def test_every_accepted_problem_is_told_once_through_kills_at_random_moments(
-    installation: Installation,
+@pytest.mark.parametrize("run", range(KILLS))
+async def test_three_problems_are_told_once_each_through_a_kill_somewhere(
+    run: int, installation: Installation
 ) -> None:
-    chance = random.Random(SEED)  # noqa: S311
-    accepted = 0
-    for run in range(KILLS):
-        async with installation.sink() as sink:
-            for number in range(3):
-                name = f"web-{run}-{number}x"
-                await asyncio.sleep(chance.uniform(0, 0.3))
-                while not await sink.post(problem(name)):
-                    pass
-                accepted += 1
-            await asyncio.sleep(chance.uniform(0, 1.5))
+    chance = random.Random(SEED + run)  # noqa: S311
+    steps = [*PLACES.items(), *[("any moment", None)] * 3]
+    name, place = steps[(run + AT_ANY_MOMENT) % len(steps)]
+    call = chance.randint(1, 3) if name in ONE_FOR_EACH else 1
+    names = [f"web-{number}x" for number in range(3)]
+    unanswered = []
+    where, when = place or ("", "")
+    async with installation.sink(where, when, call) as sink:
+        for one in names:
+            await asyncio.sleep(chance.uniform(0, 0.3))
+            if not await sink.post(problem(one)):
+                unanswered.append(one)
+        if place is None:
+            await asyncio.sleep(chance.uniform(0, 1.0))
             sink.process.kill()
-            await sink.process.wait()
+        await sink.dead()
     async with installation.sink() as sink:
-        found = await sink.until("told", accepted)
-    assert len(found) == accepted
-    names = [f"web-{run}-{number}x" for run in range(KILLS) for number in range(3)]
-    assert {name: len(installation.roots(name)) for name in names} == dict.fromkeys(names, 1)
+        for one in unanswered:
+            assert await sink.post(problem(one))
+        found = await sink.until("told", len(names))
+    firsts = [[n["reason"] for n in incident["notices"]].count("first") for incident in found]
+    assert firsts == [1, 1, 1]
+    assert {one: len(installation.roots(one)) for one in names} == dict.fromkeys(names, 1)
