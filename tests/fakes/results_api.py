@@ -157,7 +157,7 @@ class ResultsApi:
         if not token:
             self.lists += 1
             token = f"{self.version}:0"
-            chosen = [o for (ns, _), o in sorted(self.kept.items()) if namespace in ("", ns)]
+            chosen = [o for (ns, _), o in sorted(self._named(request)) if namespace in ("", ns)]
             self._moments[token.split(":")[0]] = chosen
         version, start = token.split(":")
         self.before_page(int(start))
@@ -169,6 +169,17 @@ class ResultsApi:
         if end < len(found):
             metadata["continue"] = f"{version}:{end}"
         return web.json_response({"metadata": metadata, "items": found[int(start) : end]})
+
+    def _named(self, request: web.Request) -> list[tuple[tuple[str, str], Object]]:
+        """What a selector of the name or of a label leaves."""
+        _, _, name = request.query.get("fieldSelector", "").partition("metadata.name=")
+        label, _, value = request.query.get("labelSelector", "").partition("=")
+        return [
+            (place, one)
+            for place, one in self.kept.items()
+            if (not name or place[1] == name)
+            and (not label or one["metadata"].get("labels", {}).get(label) == value)
+        ]
 
     async def _watch(self, request: web.Request, namespace: str) -> web.StreamResponse:
         self.watches.append(dict(request.query))
