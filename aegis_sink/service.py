@@ -75,8 +75,10 @@ from aegis_sink.web.slack import SlackActions
 log = logging.getLogger(__name__)
 
 STOP_GRACE_SECONDS = 10.0
-COLLECT_AT_ONCE = 4
-TELL_AT_ONCE = 4
+# Jobs that run side by side share commits; the cluster's client and Slack's pace hold them back.
+COLLECT_AT_ONCE = 16
+TELL_AT_ONCE = 16
+RESOLVE_AT_ONCE = 4
 PRESS_AT_ONCE = 4
 FORWARD_AT_ONCE = 2
 
@@ -279,7 +281,7 @@ async def build(
         jobs.COLLECT: Stage(investigation.collect, COLLECT_AT_ONCE),
         jobs.DIAGNOSE: Stage(investigation.diagnose, settings.llm_concurrency),
         jobs.TELL: Stage(telling.tell, TELL_AT_ONCE),
-        jobs.RESOLVE: Stage(resolving.resolve, 1),
+        jobs.RESOLVE: Stage(resolving.resolve, RESOLVE_AT_ONCE),
     }
     if forwarder is not None:
         forwarding = Forwarding(

@@ -11,7 +11,7 @@ from aegis_sink.flow.worker import back_off
 from aegis_sink.model import Digest, DigestKind, Posted, State
 from aegis_sink.notify.errors import MessageGone, NotifyError, NotifyUnavailable
 from aegis_sink.notify.notifier import Notifier
-from aegis_sink.store import digests, jobs
+from aegis_sink.store import digests, incidents, jobs
 from aegis_sink.store.database import Connection, Database
 from aegis_sink.store.digests import DigestRoot
 from aegis_sink.store.errors import StoreError
@@ -23,6 +23,7 @@ LOOK_SECONDS = 30.0
 RETRY_SECONDS = 2.0
 RETRY_ATTEMPTS = 5  # of the worker's back-off: half a minute or so
 HINTS_WINDOW = timedelta(days=2)
+NOT_ASKED = "many problems at once: the model was not asked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,8 @@ class Digests:
             since=now - (HINTS_WINDOW if hints else WINDOW),
             editable=self.notifier.can_edit,
         )
+        if not hints:
+            spare_the_model(connection, incident_id)
 
     async def run(self) -> None:
         """Tell what is due, until cancelled."""
@@ -133,13 +136,20 @@ class Digests:
 
     def _told(self, connection: Connection, digest: Digest, posted: Posted) -> None:
         now = self.clock()
-        for incident_id in digests.told(connection, digest, posted, now=now):
-            if digest.kind is DigestKind.STORM:
-                jobs.enqueue(connection, incident_id, jobs.TELL, now + self.repeat_interval)
+        told = digests.told(connection, digest, posted, now=now)
+        if digest.kind is DigestKind.STORM:
+            again = now + self.repeat_interval
+            jobs.enqueue_many(connection, dict.fromkeys(((one, jobs.TELL) for one in told), again))
 
     def _next_day(self, now: datetime) -> datetime:
         today = datetime.combine(now.date(), self.at, now.tzinfo)
         return today if now < today else today + timedelta(days=1)
+
+
+def spare_the_model(connection: Connection, incident_id: str) -> None:
+    """It is told with many others, and nobody is asked about it."""
+    if incidents.end_question(connection, incident_id, NOT_ASKED):
+        jobs.drop(connection, incident_id, jobs.DIAGNOSE)
 
 
 def traffic(connection: Connection, now: datetime) -> Traffic:

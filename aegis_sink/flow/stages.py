@@ -8,7 +8,6 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
 from typing import TypeGuard
 
 from aegis_sink.cluster.client import KubernetesCluster, NoCluster
@@ -18,7 +17,7 @@ from aegis_sink.diagnosis.case import Case
 from aegis_sink.diagnosis.diagnoser import Diagnoser
 from aegis_sink.diagnosis.errors import AnswerInvalid, ModelRefused, ModelUnavailable
 from aegis_sink.diagnosis.playbooks import Playbooks
-from aegis_sink.flow.digests import traffic
+from aegis_sink.flow.digests import spare_the_model, traffic
 from aegis_sink.flow.grouping import Lead, Relations, lead_of, relations
 from aegis_sink.flow.muting import Muting
 from aegis_sink.flow.worker import Done, Later, Outcome, back_off
@@ -80,13 +79,21 @@ class Investigation:
         )
         if not lives or not stored:
             return Done()
+        stored = tuple(incidents.still_said(stored))
         completed, lacks, unavailable = await self._completed(stored, before)
         lead = lead_of(completed)
         first = lead.finding
         owners, away = await self._owners(first)
         unavailable = unavailable or away
         identity = _identity(lead, owners)
-        current = await self.database.write(lambda c: self._identify(c, job.incident_id, identity))
+        news = [
+            (item.id, finding)
+            for item, finding in zip(stored, completed, strict=True)
+            if finding != item.finding
+        ]
+        current = await self.database.write(
+            lambda c: self._identify(c, job.incident_id, identity, news)
+        )
         if current != job.incident_id:
             return Done()
         if await self._joined(job.incident_id, lead, owners):
@@ -107,11 +114,13 @@ class Investigation:
                 "incident %s opened (%s): %s", job.incident_id, identity.severity, identity.title
             )
         await self.database.write(
-            lambda c: self._store_collected(c, job.incident_id, collected, diagnosis, now, ask)
+            lambda c: self._store_collected(
+                c, job, collected, diagnosis, now, ask, finished=not unavailable
+            )
         )
         if unavailable:
             return Later(now + back_off(job.attempts + 3, jitter=self.jitter()), error=unavailable)
-        return Done()
+        return Done(recorded=True)
 
     async def _joined(
         self, incident_id: str, lead: Lead, owners: OwnerChain, facts: tuple[Facts, ...] = ()
@@ -148,12 +157,12 @@ class Investigation:
             return Done()
         if incident.mute is not None:
             return Done()  # nobody is told; it is collected anew when it is told again
-        if (outcome := await self._in_a_storm(incident, collected_at)) is not None:
+        if (outcome := await self._in_a_storm(incident)) is not None:
             return outcome
         case = Case(
             incident.cluster,
             incident.subject,
-            tuple(item.finding for item in stored),
+            tuple(item.finding for item in incidents.still_said(stored)),
             Collected(
                 incident.evidence,
                 incident.missing,
@@ -189,7 +198,7 @@ class Investigation:
         await self._diagnosed(job.incident_id, diagnosis, of=collected_at)
         return Done()
 
-    async def _in_a_storm(self, incident: Incident, of: datetime | None) -> Outcome | None:
+    async def _in_a_storm(self, incident: Incident) -> Outcome | None:
         """Who is asked about when more appears than a model can be asked about; None: this one."""
         now = self.clock()
         crowd, alone, with_others = await self.database.read(
@@ -205,12 +214,7 @@ class Investigation:
             return Later(now + STORM_WAIT) if asked_enough(crowd) else None
         if not with_others:
             return Later(now + STORM_LOOK)  # not told yet: alone or with others
-        if incident.diagnosis is not None:
-            note = "many problems at once: the model was not asked"
-            diagnosis = replace(incident.diagnosis, model_note=note)
-            await self.database.write(
-                lambda c: incidents.store_diagnosis(c, incident.id, diagnosis, of=of)
-            )
+        await self.database.write(lambda c: spare_the_model(c, incident.id))
         return Done()
 
     async def _completed(
@@ -236,10 +240,6 @@ class Investigation:
                     unavailable = str(error)
                 except ClusterError as error:
                     lacks[f"the Result was not read: {error}"] = None
-                if finding != item.finding:
-                    await self.database.write(
-                        partial(incidents.store_finding, finding_id=item.id, finding=finding)
-                    )
             completed.append(finding)
         return completed, tuple(lacks), unavailable
 
@@ -300,7 +300,15 @@ class Investigation:
 
         await self.database.write(write)
 
-    def _identify(self, connection: Connection, incident_id: str, identity: Identity) -> str | None:
+    def _identify(
+        self,
+        connection: Connection,
+        incident_id: str,
+        identity: Identity,
+        news: Sequence[tuple[int, Finding]],
+    ) -> str | None:
+        for finding_id, finding in news:
+            incidents.store_finding(connection, finding_id, finding)
         was_parent = mutes.may_mute(connection, incident_id)
         current = merging.identify(connection, incident_id, identity)
         if identity.may_mute and not was_parent and current == incident_id:
@@ -315,12 +323,17 @@ class Investigation:
     def _store_collected(
         self,
         connection: Connection,
-        incident_id: str,
+        job: Job,
         collected: Collected,
         diagnosis: Diagnosis,
         now: datetime,
         ask: bool,
+        *,
+        finished: bool,
     ) -> None:
+        incident_id = job.incident_id
+        if finished:
+            jobs.finish(connection, job, now=now)
         incident = incidents.get(connection, incident_id)
         if incident is None or not incidents.lives(connection, incident_id):
             return  # dropped, merged or over since the cluster was read
@@ -329,10 +342,14 @@ class Investigation:
         incidents.store_collected(
             connection, incident_id, collected, diagnosis, now=now, diagnosing=ask
         )
-        if ask:
-            jobs.enqueue(connection, incident_id, jobs.DIAGNOSE, now)
         wait = timedelta(0) if incident.notices else self.group_wait
-        jobs.enqueue(connection, incident_id, jobs.TELL, max(now, incident.first_seen + wait))
+        tell_at = max(now, incident.first_seen + wait)
+        jobs.enqueue(connection, incident_id, jobs.TELL, tell_at)
+        if ask:
+            # In a storm only what is told alone is asked about, which is not known before.
+            crowd = is_storm(traffic(connection, now))
+            ask_at = tell_at + STORM_LOOK if crowd and not incident.notices else now
+            jobs.enqueue(connection, incident_id, jobs.DIAGNOSE, ask_at)
 
 
 def lives(incident: Incident | None, job: Job) -> TypeGuard[Incident]:

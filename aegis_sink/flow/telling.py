@@ -13,15 +13,15 @@ from functools import partial
 from aegis_sink.flow.digests import Digests, traffic
 from aegis_sink.flow.muting import Muting
 from aegis_sink.flow.worker import Done, Later, Outcome, back_off
-from aegis_sink.model import Audience, Incident, Mute, NoticeReason, Posted, State
+from aegis_sink.model import Audience, DigestKind, Incident, Mute, NoticeReason, Posted, State
 from aegis_sink.notify.errors import MessageGone, NotifyRefused, NotifyUnavailable, OutcomeUnknown
 from aegis_sink.notify.notifier import Notifier
-from aegis_sink.store import history, incidents, notices
+from aegis_sink.store import history, incidents, jobs, notices
 from aegis_sink.store.database import Connection, Database
 from aegis_sink.store.jobs import Job
 from aegis_sink.triage.matchers import labels
 from aegis_sink.triage.routing import Routes
-from aegis_sink.triage.storm import is_crowded
+from aegis_sink.triage.storm import Traffic, is_crowded
 from aegis_sink.triage.tell import TellRules, decide, silence_is_over, what_is_told
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,9 @@ class Telling:
 
     async def tell(self, job: Job) -> Outcome:
         """Tell what should be told now, or bring the message up to date."""
-        incident, root, mute = await self.database.read(lambda c: self._look(c, job.incident_id))
+        incident, root, mute, crowd = await self.database.read(
+            lambda c: self._look(c, job.incident_id)
+        )
         if incident is None or incident.id != job.incident_id:
             return Done()
         if mute != incident.mute:
@@ -60,17 +62,18 @@ class Telling:
         route, rules = self.routes.of(labels(incident)), self._rules(incident)
         decision = decide(incident, now=now, rules=rules)
         if decision.reason is not None and root is None:
-            crowd = await self.database.read(lambda c: traffic(c, now))
             decision = decide(incident, now=now, rules=rules, crowded=is_crowded(crowd))
         if decision.digest is not None and not incident.superseded_by:
-            await self.database.write(
-                partial(
-                    self.digests.join,
-                    kind=decision.digest,
-                    incident_id=incident.id,
-                    channel=route.audience.channel,
-                )
+            join = partial(
+                self._join,
+                job=job,
+                kind=decision.digest,
+                channel=route.audience.channel,
+                finished=root is None,
             )
+            await self.database.write(join)
+            if root is None:
+                return Done(recorded=True)
         wait_until = decision.wait_until
         # A person replayed it as another incident: its message is brought to its end, nobody is
         # told again.
@@ -111,10 +114,15 @@ class Telling:
 
     def _look(
         self, connection: Connection, incident_id: str
-    ) -> tuple[Incident | None, notices.Root | None, Mute | None]:
+    ) -> tuple[Incident | None, notices.Root | None, Mute | None, Traffic]:
         incident, root = _load(connection, incident_id)
         mute = self.muting.mute_of(connection, incident) if incident is not None else None
-        return incident, root, mute
+        return incident, root, mute, traffic(connection, self.clock())
+
+    def _join(self, connection: Connection, job: Job, kind: DigestKind, *, finished: bool) -> None:
+        self.digests.join(connection, kind, job.incident_id)
+        if finished:
+            jobs.finish(connection, job, now=self.clock())
 
     async def _next(self, job: Job) -> Outcome:
         """When to look again, after something was told."""
@@ -199,12 +207,19 @@ class Telling:
                 return found
             nonce = root.nonce
         else:
-            nonce, now = self.new_id(), self.clock()
-            if not await self.database.write(
-                lambda c: notices.intend_root(c, incident.id, nonce, channel=to.channel, now=now)
-            ):
+            nonce = self.new_id()
+            intend = partial(self._intend, incident.id, nonce, to.channel)
+            if not await self.database.write(intend):
                 return None
         return await self.notifier.post(incident, reason, nonce=nonce, to=to)
+
+    def _intend(self, incident_id: str, nonce: str, channel: str, connection: Connection) -> bool:
+        """Whether the root message may be posted now. Many are told side by side: who is one too
+        many for people in a storm is found out here, one after the other."""
+        now = self.clock()
+        if is_crowded(traffic(connection, now)):
+            return False
+        return notices.intend_root(connection, incident_id, nonce, channel=channel, now=now)
 
     async def _told(
         self, incident: Incident, reason: NoticeReason, posted: Posted, *, root: bool

@@ -33,7 +33,10 @@ BACK_OFF_LIMIT = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The stage has nothing left to do for this incident."""
+    """The stage has nothing left to do for this incident. `recorded`: its last write said so, by
+    `store.jobs.finish`, which spares a commit."""
+
+    recorded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +204,8 @@ class Worker:
             )
         finally:
             self.observe(job.kind, result, asyncio.get_running_loop().time() - started)
-        await self._write_down(job, outcome)
+        if not (isinstance(outcome, Done) and outcome.recorded):
+            await self._write_down(job, outcome)
         # Before the job can be claimed again: it may have been enqueued while it ran, and `_take`
         # leaves alone what still runs.
         if (task := asyncio.current_task()) is not None:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -43,12 +43,14 @@ _f = tables.findings.c
 
 @dataclass(frozen=True, slots=True)
 class StoredFinding:
-    """A finding with its row id, how often it was seen, and when for the last time."""
+    """A finding with its row id, how often it was seen, when for the last time, and whether K8sGPT
+    says it no more."""
 
     id: int
     finding: Finding
     times: int
     last_seen: datetime
+    gone: bool
 
 
 def resolve_id(connection: Connection, incident_id: str) -> str | None:
@@ -83,6 +85,11 @@ def get(connection: Connection, incident_id: str) -> Incident | None:
 def findings_of(connection: Connection, incident_id: str) -> tuple[StoredFinding, ...]:
     """An incident's findings, oldest first."""
     return tuple(findings_by_incident(connection, [incident_id])[incident_id])
+
+
+def still_said(findings: Sequence[StoredFinding]) -> Sequence[StoredFinding]:
+    """Those that K8sGPT still says; all of an incident that it says nothing of any more."""
+    return [stored for stored in findings if not stored.gone] or findings
 
 
 def store_finding(connection: Connection, finding_id: int, finding: Finding) -> None:
@@ -146,6 +153,25 @@ def store_diagnosis(
         .values(diagnosis=diagnosis_to_json(diagnosis), diagnosing=False)
     )
     return stored.rowcount == 1
+
+
+def end_question(connection: Connection, incident_id: str, note: str) -> bool:
+    """The model is not asked about it: the playbooks' diagnosis stays, and says why.
+
+    False when nobody was going to ask.
+    """
+    row = connection.execute(
+        select(_i.diagnosis).where(_i.id == incident_id, _i.diagnosing.is_(True))
+    ).first()
+    if row is None or row.diagnosis is None:
+        return False
+    diagnosis = replace(diagnosis_from_json(row.diagnosis), model_note=note)
+    connection.execute(
+        tables.incidents.update()
+        .where(_i.id == incident_id)
+        .values(diagnosis=diagnosis_to_json(diagnosis), diagnosing=False)
+    )
+    return True
 
 
 def subject_how(connection: Connection, incident_id: str) -> str:
@@ -228,13 +254,15 @@ def findings_by_incident(
     """The findings of many incidents, oldest first."""
     found: dict[str, list[StoredFinding]] = defaultdict(list)
     rows = connection.execute(
-        select(_f.id, _f.incident_id, _f.data, _f.times, _f.last_seen)
+        select(_f.id, _f.incident_id, _f.data, _f.times, _f.last_seen, _f.gone_at)
         .where(_f.incident_id.in_(incident_ids))
         .order_by(_f.id)
     )
     for row in rows:
         finding = finding_from_json(row.data)
-        found[row.incident_id].append(StoredFinding(row.id, finding, row.times, row.last_seen))
+        gone = row.gone_at is not None
+        stored = StoredFinding(row.id, finding, row.times, row.last_seen, gone)
+        found[row.incident_id].append(stored)
     return found
 
 
@@ -249,10 +277,11 @@ def from_row(
     whole: bool = False,
 ) -> Incident:
     """An incident from its row and what belongs to it; its evidence only when it is `whole`."""
-    known = [stored.finding for stored in findings]
-    objects = tuple(dict.fromkeys(finding.object for finding in known))
-    errors = tuple(dict.fromkeys(error for finding in known for error in finding.errors))
-    details = next((finding.details for finding in reversed(known) if finding.details), "")
+    known = tuple(findings)
+    objects = tuple(dict.fromkeys(stored.finding.object for stored in known))
+    said = [stored.finding for stored in still_said(known)]
+    errors = tuple(dict.fromkeys(error for finding in said for error in finding.errors))
+    details = next((finding.details for finding in reversed(said) if finding.details), "")
     return Incident(
         id=row.id,
         cluster=row.cluster,

@@ -98,6 +98,15 @@ def finish(connection: Connection, job: Job, *, now: datetime) -> None:
     )
 
 
+def drop(connection: Connection, incident_id: str, kind: str) -> None:
+    """Nobody needs it any more; what runs already ends by itself."""
+    connection.execute(
+        jobs.delete().where(
+            jobs.c.incident_id == incident_id, jobs.c.kind == kind, jobs.c.leased_until.is_(None)
+        )
+    )
+
+
 def postpone(
     connection: Connection, job: Job, *, due_at: datetime, error: str | None = None
 ) -> None:

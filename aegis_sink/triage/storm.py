@@ -9,7 +9,7 @@ from datetime import timedelta
 
 WINDOW = timedelta(minutes=10)
 OPENED = 20
-ROOTS = 6  # a few more are on their way when this is reached: four are told side by side
+ROOTS = 6
 QUESTIONS = 5
 
 

@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -24,8 +23,6 @@ from typing import Any, Self
 
 import aiohttp
 import pytest
-import yaml
-from aiohttp import web
 
 from aegis_sink.diagnosis.playbooks import Playbooks
 from aegis_sink.durations import parse_duration
@@ -34,10 +31,10 @@ from aegis_sink.service import build
 from aegis_sink.settings import load
 from aegis_sink.store.database import Database
 from tests.acceptance import virtual_time
-from tests.fakes.k8sgpt_operator import FakeOperator, always_there, over_http
+from tests.fakes.k8sgpt_operator import FakeOperator, Sink, always_there, over_http
 from tests.fakes.results_api import ResultsApi
 from tests.fakes.slack import PUBLIC_CHANNEL, FakeSlack, Fault, shown
-from tests.fakes.small_cluster import Problem, SmallCluster
+from tests.fakes.small_cluster import Problem, SmallCluster, serving
 
 START = datetime(2026, 3, 2, tzinfo=UTC)  # a Monday
 SEED = 20260302
@@ -244,6 +241,7 @@ class Timeline:
     _loop: asyncio.AbstractEventLoop | None = None
     """Kept, since threads of the store ask what time it is."""
     _url: str = ""
+    _post: Sink = always_there
     _server: PatientServer | None = None
     _serving: asyncio.Task[None] | None = None
     _environment: dict[str, str] = field(default_factory=dict)
@@ -303,7 +301,7 @@ class Timeline:
     async def _run(self, until: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._prepare()
-        async with self._outside():
+        async with self._outside(), over_http(lambda: f"{self._url}/webhook") as self._post:
             await self.start_program()
             async with asyncio.TaskGroup() as group:
                 running = [group.create_task(one.run()) for one in (*self.operators, *self.beside)]
@@ -328,7 +326,7 @@ class Timeline:
                 return 503
             if not self._url:
                 raise ConnectionRefusedError
-            return await over_http(f"{self._url}/webhook")(body)
+            return await self._post(body)
 
         for number, name in enumerate(self.crs):
             for api, sink, operators in (
@@ -348,28 +346,14 @@ class Timeline:
     @asynccontextmanager
     async def _outside(self) -> AsyncIterator[None]:
         """Slack and the API server."""
-
-        async def answer(request: web.Request) -> web.StreamResponse:
-            response = await self.cluster.answer(request)
-            if not response.prepared:
-                response.headers["Date"] = format_datetime(self.now(), usegmt=True)
-            return response
-
-        application = web.Application()
-        application.router.add_route("*", "/{path:.*}", answer)
-        runner = web.AppRunner(application, shutdown_timeout=0.1, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        await self.slack.start()
         config = self.folder / "kubeconfig"
-        config.write_text(yaml.safe_dump(_kubeconfig(runner.addresses[0][1])))
         self.patch.setenv("KUBECONFIG", str(config))
-        try:
-            yield
-        finally:
-            self.cluster.results.cut()
-            await self.slack.stop()
-            await runner.cleanup()
+        async with serving(self.cluster, config, self.now):
+            await self.slack.start()
+            try:
+                yield
+            finally:
+                await self.slack.stop()
 
     async def _act(self, at: float, act: Callable[[], Any]) -> None:
         await asyncio.sleep(at)
@@ -461,14 +445,3 @@ def _playbooks() -> Playbooks:
 def _name(ref: dict[str, str]) -> str:
     where = f"{ref['namespace']}/" if ref["namespace"] else ""
     return f"{ref['kind']} {where}{ref['name']}"
-
-
-def _kubeconfig(port: int) -> dict[str, object]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "here",
-        "clusters": [{"name": "here", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
-        "users": [{"name": "here", "user": {}}],
-        "contexts": [{"name": "here", "context": {"cluster": "here", "user": "here"}}],
-    }

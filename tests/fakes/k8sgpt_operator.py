@@ -10,7 +10,8 @@ import asyncio
 import hashlib
 import json
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,20 +35,19 @@ class Aborted(Exception):
     """The reconcile ended with an error: all of it is done anew after a back-off."""
 
 
-def over_http(url: str) -> Sink:
-    """The sink at a URL, posted to as Go's client does."""
+@asynccontextmanager
+async def over_http(url: Callable[[], str]) -> AsyncIterator[Sink]:
+    """The sink at a URL, posted to as Go's client does: the connection is kept."""
+    timeout = aiohttp.ClientTimeout(total=SINK_TIMEOUT_SECONDS)
+    headers = {"Content-Type": "application/json", "User-Agent": "Go-http-client/1.1"}
+    async with aiohttp.ClientSession(timeout=timeout, headers=headers) as session:
 
-    async def post(body: bytes) -> int:
-        timeout = aiohttp.ClientTimeout(total=SINK_TIMEOUT_SECONDS)
-        headers = {"Content-Type": "application/json", "User-Agent": "Go-http-client/1.1"}
-        async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
-            session.post(url, data=body, headers=headers, allow_redirects=False) as response,
-        ):
-            await response.read()
-            return response.status
+        async def post(body: bytes) -> int:
+            async with session.post(url(), data=body, allow_redirects=False) as response:
+                await response.read()
+                return response.status
 
-    return post
+        yield post
 
 
 async def always_there(body: bytes) -> int:

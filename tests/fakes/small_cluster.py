@@ -4,9 +4,15 @@ Texts are those of facts/analyzers.md. An analyzer that fails finds nothing, and
 deletes what it had found (facts/k8sgpt.md §0.9).
 """
 
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
+import yaml
 from aiohttp import web
 
 from aegis_sink.cluster.resources import KNOWN
@@ -207,6 +213,44 @@ class SmallCluster:
             "metadata": {"name": name, "uid": f"uid-{name}"},
             "status": {"conditions": [condition]},
         }
+
+
+@asynccontextmanager
+async def serving(
+    cluster: SmallCluster, config: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> AsyncIterator[None]:
+    """Serve it on a free port of 127.0.0.1, and write a kubeconfig that leads there."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = await cluster.answer(request)
+        if not response.prepared:
+            response.headers["Date"] = format_datetime(now(), usegmt=True)
+        return response
+
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(application, shutdown_timeout=0.1, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    config.write_text(  # noqa: ASYNC240
+        yaml.safe_dump(_kubeconfig(runner.addresses[0][1]))
+    )
+    try:
+        yield
+    finally:
+        cluster.results.cut()
+        await runner.cleanup()
+
+
+def _kubeconfig(port: int) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "here",
+        "clusters": [{"name": "here", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
+        "users": [{"name": "here", "user": {}}],
+        "contexts": [{"name": "here", "context": {"cluster": "here", "user": "here"}}],
+    }
 
 
 _NODE_DOWN = (
