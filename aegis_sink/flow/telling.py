@@ -119,8 +119,16 @@ class Telling:
         mute = self.muting.mute_of(connection, incident) if incident is not None else None
         return incident, root, mute, traffic(connection, self.clock())
 
-    def _join(self, connection: Connection, job: Job, kind: DigestKind, *, finished: bool) -> None:
-        self.digests.join(connection, kind, job.incident_id)
+    def _join(
+        self,
+        connection: Connection,
+        job: Job,
+        kind: DigestKind,
+        channel: str,
+        *,
+        finished: bool,
+    ) -> None:
+        self.digests.join(connection, kind, job.incident_id, channel)
         if finished:
             jobs.finish(connection, job, now=self.clock())
 
