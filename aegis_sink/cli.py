@@ -12,9 +12,8 @@ from rich.table import Table
 
 from aegis_sink import __version__
 from aegis_sink.client import ClientError
-from aegis_sink.commands import playbooks, quarantine, route, silence
+from aegis_sink.commands import evaluate, playbooks, quarantine, route, silence
 from aegis_sink.commands.doctor import doctor_command
-from aegis_sink.commands.evaluate import eval_command
 from aegis_sink.commands.feedback import show_feedback
 from aegis_sink.commands.reconcile import reconcile_command
 from aegis_sink.commands.replay import documents_in, replay_command
@@ -69,7 +68,7 @@ app.add_typer(playbooks.app, name="playbooks")
 app.command("replay")(replay_command)
 app.command("why")(why_command)
 app.command("doctor")(doctor_command)
-app.command("eval")(eval_command)
+app.add_typer(evaluate.app, name="eval")
 app.command("reconcile")(reconcile_command)
 
 

@@ -3,18 +3,21 @@
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.progress import Progress
 from rich.table import Table
+from typer.core import TyperGroup
 
 from aegis_sink.commands.terminal import (
     AsJson,
     err,
+    fail,
     out,
     print_json,
     print_table,
+    read_store,
     run,
     say,
     settings_as_set,
@@ -22,14 +25,37 @@ from aegis_sink.commands.terminal import (
 from aegis_sink.diagnosis.diagnoser import Diagnoser, Trust
 from aegis_sink.diagnosis.model import build_model
 from aegis_sink.diagnosis.playbooks import Playbooks
+from aegis_sink.evaluation.export import case_files, write_case
 from aegis_sink.evaluation.folder import CaseError, EvalCase, read_cases
 from aegis_sink.evaluation.run import evaluate
 from aegis_sink.evaluation.score import Score, Totals, totals
+from aegis_sink.model import Finding, Incident
 from aegis_sink.service import model_options
 from aegis_sink.settings import Settings
+from aegis_sink.store import incidents
+from aegis_sink.store.database import Connection
+from aegis_sink.store.feedback import judged_incidents
 
 
-def eval_command(
+class _RunsByDefault(TyperGroup):
+    """`eval DIR` is `eval run DIR`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As click's."""
+        if args and args[0] not in self.commands and args[0] != "--help":
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_RunsByDefault,
+    no_args_is_help=True,
+    help="How good the diagnoses are: `eval DIR` runs recorded incidents (docs/evals.md).",
+)
+
+
+@app.command("run")
+def eval_run(
     folder: Annotated[Path, typer.Argument(help="A folder of case folders, or one case.")],
     model: Annotated[
         bool, typer.Option("--model", help="Ask the configured model (AEGIS_LLM_*) too.")
@@ -59,6 +85,38 @@ def eval_command(
         _show(scores, found)
     fine = found.cause_right >= floor and found.confidently_wrong <= most_wrong
     raise typer.Exit(0 if fine else 1)
+
+
+@app.command("export")
+def eval_export(
+    folder: Annotated[Path, typer.Argument(help="Where to write the case folders.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write incidents whose diagnosis somebody judged (right, wrong) as cases."""
+    written: list[str] = []
+    kept: list[str] = []
+    for incident, findings in read_store(_judged):
+        name = incident.id
+        try:
+            done = write_case(folder / name, case_files(incident, findings))
+        except OSError as error:
+            fail(f"{folder / name} cannot be written: {error.strerror}")
+        (written if done else kept).append(name)
+    if as_json:
+        print_json({"written": written, "kept": kept})
+        return
+    for name in written:
+        out.print(str(folder / name))
+    out.print(f"{len(written)} cases written, {len(kept)} were there already and stay as they are")
+
+
+def _judged(connection: Connection) -> list[tuple[Incident, tuple[Finding, ...]]]:
+    judged = ((one, incidents.get(connection, one)) for one in judged_incidents(connection))
+    return [
+        (incident, tuple(s.finding for s in incidents.findings_of(connection, incident.id)))
+        for _, incident in judged
+        if incident is not None and incident.feedback
+    ]
 
 
 async def _all(cases: tuple[EvalCase, ...], settings: Settings, *, ask: bool) -> list[Score]:

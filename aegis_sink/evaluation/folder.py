@@ -15,7 +15,8 @@ from jsonschema import Draft202012Validator
 from aegis_sink.cluster.resources import NEVER_READ
 from aegis_sink.dialects.errors import DialectError
 from aegis_sink.dialects.table import read_document, read_documents
-from aegis_sink.model import Finding, FixAction, Verdict
+from aegis_sink.model import Collected, Finding, FixAction, ObjectRef, OwnerChain, Verdict
+from aegis_sink.model.codec import evidence_from_json
 
 SAID = frozenset({Verdict.CAUSE_FOUND, Verdict.LIKELY})
 CLUSTER = "evaluation"
@@ -65,7 +66,8 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class EvalCase:
-    """One recorded incident. `now` is the moment it is looked at."""
+    """One recorded incident. `now` is the moment it is looked at. `collected` is its evidence where
+    that was recorded instead of the objects, and has `owners`."""
 
     name: str
     findings: tuple[Finding, ...]
@@ -73,6 +75,7 @@ class EvalCase:
     logs: Mapping[Log, bytes]
     expected: Expected
     now: datetime
+    collected: Collected | None = None
 
 
 def read_cases(folder: Path) -> tuple[EvalCase, ...]:
@@ -110,6 +113,7 @@ def read_case(folder: Path) -> EvalCase:
         logs=logs,
         expected=raw,
         now=at or _newest(objects) or datetime(2026, 1, 1, tzinfo=UTC),
+        collected=_collected(folder / "evidence.json"),
     )
 
 
@@ -130,6 +134,21 @@ def _findings(folder: Path) -> tuple[Finding, ...]:
     if not found:
         raise CaseError((f"{path}: holds no finding",))
     return found
+
+
+def _collected(path: Path) -> Collected | None:
+    """As `evaluation.export` writes it: subject, evidence, missing."""
+    if not path.is_file():
+        return None
+    try:
+        raw = json.loads(_text(path))
+        subject = ObjectRef(**raw["subject"])
+        evidence = tuple(evidence_from_json(one) for one in raw["evidence"])
+        return Collected(
+            evidence, tuple(map(str, raw["missing"])), OwnerChain((subject,), "as recorded")
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise CaseError((f"{path}: is not recorded evidence: {error}",)) from error
 
 
 def _object_files(folder: Path) -> list[Path]:
@@ -198,9 +217,12 @@ def _expected(path: Path) -> tuple[Expected, datetime | None]:
         about=raw.get("about", ""),
         red_herring=raw.get("red_herring", ""),
     )
-    if not expected.causes and expected.verdicts & SAID:
+    if not expected.causes and not expected.must_not_claim and expected.verdicts & SAID:
         raise CaseError(
-            (f"{path}: $.causes: is missing; only cannot_tell and not_a_problem do without",)
+            (
+                f"{path}: $.causes: is missing; only cannot_tell, not_a_problem and cases that say "
+                "what must not be claimed do without",
+            )
         )
     return expected, _time(path, raw.get("at"))
 

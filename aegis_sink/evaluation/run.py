@@ -52,6 +52,10 @@ async def investigate(
     case: EvalCase, playbooks: Playbooks, *, always_ask: bool = False
 ) -> tuple[Case, Assessment]:
     """The case as diagnosis sees it, and the playbooks' assessment of it."""
+    if case.collected is not None and case.collected.owners is not None:
+        owners, found = case.collected.owners, tuple(map(_redacted, case.findings))
+        seen = Case(found[0].cluster, owners.subject, found, case.collected)
+        return seen, assess(seen, playbooks, always_ask=always_ask)
     recording = Recording(case.objects, case.logs)
     cluster = KubernetesCluster(recording, redact=redact, now=lambda: case.now)
     findings = [_redacted(await cluster.complete(f)) for f in case.findings]

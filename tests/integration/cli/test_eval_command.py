@@ -1,8 +1,19 @@
 """`aegis-sink eval` and `aegis-sink playbooks`, from outside."""
 
+import json
+import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from tests.integration.cli.conftest import Run
+import pytest
+import yaml
+
+from aegis_sink.model import Feedback, Incident
+from aegis_sink.store import incidents
+from aegis_sink.store.database import open_engine
+from aegis_sink.store.feedback import store_feedback
+from tests.integration.cli.conftest import Environment, Run, Running
 
 CASE = Path(__file__).parents[2] / "evals" / "cases" / "grebe"
 NO_MODEL = {"AEGIS_LLM_API": "off"}
@@ -56,3 +67,77 @@ def test_ones_own_playbooks_are_tested_and_listed(run: Run, tmp_path: Path) -> N
     found = run("playbooks", "test", str(tmp_path))
     assert found.code == 1
     assert "example for tape-robot-offline" in " ".join(found.err.split())
+
+
+RESULT = {
+    "apiVersion": "core.k8sgpt.ai/v1alpha1",
+    "kind": "Result",
+    "metadata": {"name": "shopapi", "namespace": "k8sgpt"},
+    "spec": {
+        "kind": "Pod",
+        "name": "shop/api-66959989c5-d222p",
+        "error": [{"text": 'Back-off pulling image "registry/api:nope"'}],
+        "details": "",
+    },
+}
+
+
+def judged(running: Running, *, right: bool) -> Incident:
+    """An incident that was told, and what ada says of its diagnosis."""
+    body = json.dumps(RESULT).encode()
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(  # noqa: S310
+        f"{running.url}/v1/findings?wait=30", data=body, headers=headers
+    )
+    with urllib.request.urlopen(request) as answer:  # noqa: S310
+        [made] = json.loads(answer.read())["incidents"]
+    engine = open_engine(running.environment["AEGIS_DATABASE_URL"])
+    with engine.begin() as connection:
+        incident = incidents.get(connection, made["id"])
+    assert incident is not None
+    assert incident.diagnosis is not None
+    said = Feedback(datetime(2026, 3, 1, tzinfo=UTC), "ada", "U1", right, incident.diagnosis)
+    with engine.begin() as connection:
+        store_feedback(connection, incident.id, said)
+    engine.dispose()
+    return incident
+
+
+def exported(run: Run, environment: Environment, folder: Path) -> Any:
+    ended = run("eval", "export", str(folder), "--json", environment=environment)
+    assert ended.code == 0, ended.err
+    return ended.json
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_what_people_judged_becomes_a_case_that_runs(
+    run: Run, running: Running, tmp_path: Path, right: bool
+) -> None:
+    incident = judged(running, right=right)
+    assert incident.diagnosis is not None
+    folder = tmp_path / "mine"
+    assert exported(run, running.environment, folder)["written"] == [incident.id]
+    case = folder / incident.id
+    expected = yaml.safe_load((case / "expected.yaml").read_text())
+    assert "ada says" in expected["about"]
+    found = run("eval", str(folder), "--json", environment=NO_MODEL)
+    [scored] = found.json["cases"]
+    assert scored["cause_id"] == incident.diagnosis.cause_id
+    assert scored["verdict"] == incident.diagnosis.verdict
+    # The same playbooks say the same again: right where it was right, a claim where it was not.
+    assert scored["cause_right"] is right
+    assert found.code == (0 if right else 1)
+    (case / "expected.yaml").write_text("about: set right by hand\n")
+    assert exported(run, running.environment, folder) == {"written": [], "kept": [incident.id]}
+    assert "set right by hand" in (case / "expected.yaml").read_text()
+
+
+def test_evidence_that_cannot_be_read_is_named(run: Run, tmp_path: Path) -> None:
+    case = tmp_path / "plum"
+    case.mkdir()
+    (case / "finding.yaml").write_text(json.dumps(RESULT))
+    (case / "expected.yaml").write_text("{about: a, verdicts: [cannot_tell]}")
+    (case / "evidence.json").write_text('{"subject": {"kind": "Pod"}}')
+    found = run("eval", str(tmp_path), environment=NO_MODEL)
+    assert found.code == 2
+    assert "evidence.json: is not recorded evidence" in " ".join(found.err.split())
