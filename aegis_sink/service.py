@@ -191,7 +191,7 @@ async def build(
     `public_address` is asked for links when AEGIS_PUBLIC_URL is not set.
     """
     folders = (Path(settings.playbooks_dir),) if settings.playbooks_dir else ()
-    playbooks = Playbooks.load(*folders)
+    playbooks = Playbooks.load(*folders, runbook_url=settings.runbook_url or "")
     signatures = _signing_secrets("AEGIS_SIGNING_SECRET", settings.signing_secret)
     forwarder = _forwarder(settings, clock)
     monotonic = asyncio.get_running_loop().time
@@ -216,6 +216,10 @@ async def build(
     def link(incident_id: str) -> str:
         base = (settings.public_url or public_address()).rstrip("/")
         return f"{base}/v1/incidents/{incident_id}" if base else f"/v1/incidents/{incident_id}"
+
+    def silence_link(incident_id: str) -> str:
+        base = (settings.public_url or "").rstrip("/")
+        return f"{base}/v1/silences/preview?incident={incident_id}" if base else ""
 
     muting = Muting(
         Scope(
@@ -265,6 +269,7 @@ async def build(
         jitter=random.random,
         new_id=new_id,
         link=lambda incident_id: link(incident_id) if settings.public_url else "",
+        silence_link=silence_link,
         muting=muting,
         digests=digests,
     )

@@ -185,6 +185,11 @@ class Settings(BaseModel):
     playbooks_dir: str | None = Field(
         None, description="A folder with your own playbooks, read after the built-in ones."
     )
+    runbook_url: WebAddress | None = Field(
+        None,
+        description="Your runbooks: `{cause}` in it stands for the cause's id, as in "
+        "`https://wiki.example.org/runbooks/{cause}`. When not set, the playbooks' own.",
+    )
     slack_bot_token: SecretStr | None = Field(None, description="`xoxb-…`: full mode.")
     slack_channel: str | None = Field(None, description="Channel id (best) or name for the bot.")
     slack_webhook_url: SecretStr | None = Field(

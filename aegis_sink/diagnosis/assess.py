@@ -370,6 +370,7 @@ def _answer(
         root_cause=candidate.root_cause,
         confidence=confidence,
         cause_id=candidate.id,
+        runbook=candidate.cause.runbook,
         cites=candidate.cites,
         missing=()
         if verdict is Verdict.CAUSE_FOUND

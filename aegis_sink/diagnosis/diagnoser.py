@@ -285,6 +285,7 @@ def _hypothesis(before: Diagnosis, answer: Answer, trust: Trust) -> Diagnosis:
         root_cause=answer.own_cause,
         confidence=min(HYPOTHESIS_CONFIDENCE, before.confidence or HYPOTHESIS_CONFIDENCE),
         cause_id="",
+        runbook="",
         hypothesis=True,
         fixes=(),
     )

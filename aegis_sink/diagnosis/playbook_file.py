@@ -141,7 +141,10 @@ def _playbook(document: Mapping[str, Any], source: str) -> Playbook:
         id=document["id"],
         title=document["title"],
         when=_condition(document["when"]),
-        causes=tuple(_cause(cause) for cause in document["causes"]),
+        causes=tuple(
+            _cause({"runbook": document.get("runbook", ""), **cause})
+            for cause in document["causes"]
+        ),
         examples=tuple(_example(example) for example in document.get("examples", ())),
         source=source,
     )
@@ -174,6 +177,7 @@ def _read_cause(raw: Mapping[str, Any]) -> Cause:
         outranks=tuple(raw.get("outranks", ())),
         missing=tuple(raw.get("missing", ())),
         fixes=tuple(_fix(fix) for fix in raw.get("fixes", ())),
+        runbook=raw["runbook"],
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from importlib.resources import as_file, files
 from typing import TYPE_CHECKING
@@ -68,7 +68,8 @@ class Cause:
     inherits the wider one's. `open` marks a cause which only restates the symptom: alone it gives
     the verdict cannot_tell. `harmless` gives not_a_problem. `outranks` are causes which are
     consequences of this one. `missing` is what would settle it. `topics` are those its conditions
-    and its root cause speak of, worked out once for all assessments.
+    and its root cause speak of, worked out once for all assessments. `runbook` is the address of
+    what a person should read, "" for none.
     """
 
     id: str
@@ -84,6 +85,7 @@ class Cause:
     missing: tuple[str, ...] = ()
     fixes: tuple[FixPlan, ...] = ()
     topics: frozenset[str] = frozenset()
+    runbook: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +119,12 @@ class Playbooks:
     version: str
 
     @classmethod
-    def load(cls, *folders: Path) -> Playbooks:
+    def load(cls, *folders: Path, runbook_url: str = "") -> Playbooks:
         """The built-in playbooks and those of the folders; raises PlaybookError with every fault.
 
-        A playbook of a folder replaces the built-in one of the same id.
+        A playbook of a folder replaces the built-in one of the same id. `runbook_url`, with
+        `{cause}` in it, stands for the runbooks of the built-in ones, and where one of a folder
+        names none.
         """
         from aegis_sink.diagnosis.playbook_file import read_playbook, relation_problems
 
@@ -140,7 +144,10 @@ class Playbooks:
                     except PlaybookError as error:
                         problems.extend(error.problems)
                     else:
-                        found[playbook.id] = playbook
+                        names_its_own = folder is not builtin
+                        found[playbook.id] = _with_runbooks(
+                            playbook, runbook_url, keep=names_its_own
+                        )
         playbooks = tuple(found.values())
         problems.extend(relation_problems(playbooks))
         if problems:
@@ -151,3 +158,15 @@ class Playbooks:
     def causes(self) -> Mapping[str, Cause]:
         """Every cause by its id."""
         return {c.id: c for p in self.playbooks for c in p.causes}
+
+
+def _with_runbooks(playbook: Playbook, runbook_url: str, *, keep: bool) -> Playbook:
+    if not runbook_url:
+        return playbook
+    causes = (
+        cause
+        if keep and cause.runbook
+        else replace(cause, runbook=runbook_url.replace("{cause}", cause.id))
+        for cause in playbook.causes
+    )
+    return replace(playbook, causes=tuple(causes))

@@ -33,7 +33,8 @@ CALLING = (NoticeReason.FIRST, NoticeReason.REOPENED, NoticeReason.REPEAT)
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """The stage `tell`. `link` gives an incident's page, "" without a public address."""
+    """The stage `tell`. `link` gives an incident's address, `silence_link` that of what a silence
+    of its like would hide, "" without a public address."""
 
     database: Database
     notifier: Notifier
@@ -43,6 +44,7 @@ class Telling:
     jitter: Callable[[], float]
     new_id: Callable[[], str]
     link: Callable[[str], str]
+    silence_link: Callable[[str], str]
     muting: Muting
     digests: Digests
 
@@ -58,7 +60,9 @@ class Telling:
         now = self.clock()
         if incident.state is State.SILENCED and silence_is_over(incident, now):
             incident = await self._wake(incident, now)
-        incident = replace(incident, url=self.link(incident.id))
+        incident = replace(
+            incident, url=self.link(incident.id), silence_url=self.silence_link(incident.id)
+        )
         route, rules = self.routes.of(labels(incident)), self._rules(incident)
         decision = decide(incident, now=now, rules=rules)
         if decision.reason is not None and root is None:

@@ -94,7 +94,8 @@ class Diagnosis:
     `cites` are Evidence ids. `missing` is what to look at next. `model` is "" when no model took
     part, and `model_note` then says why in one line a person can read ("the model did not answer:
     …", "settled without a model"). `hypothesis` marks a cause that a model proposed by itself.
-    `explanation` is the model's checked prose, "" without one.
+    `explanation` is the model's checked prose, "" without one. `runbook` is an address of the
+    playbooks or the settings, "" without one.
     """
 
     verdict: Verdict
@@ -113,6 +114,7 @@ class Diagnosis:
     prompt_tokens: int = 0
     answer_tokens: int = 0
     seconds: float = 0.0
+    runbook: str = ""
 
     @property
     def confidence_words(self) -> str:

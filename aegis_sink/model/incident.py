@@ -96,6 +96,7 @@ class Incident:
     resolved_at: datetime | None = None
     details: str = ""
     url: str = ""
+    silence_url: str = ""
     acknowledged_by: str = ""
     acknowledged_at: datetime | None = None
     silenced_by: str = ""

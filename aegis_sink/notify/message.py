@@ -126,7 +126,7 @@ def compose(incident: Incident, reason: NoticeReason, *, now: datetime) -> Messa
         objects="" if resolved else objects_in_words(incident),
         parts=parts,
         note=_note(incident),
-        links=(Link("Open the incident", incident.url),) if incident.url else (),
+        links=_links(incident),
         summary="",
     )
     return _with_summary(message, now)
@@ -214,6 +214,19 @@ def _check_in_words(fix: Fix) -> str:
     if fix.check.status is CheckStatus.REFUSED:
         return f"✘ Checked: the API server refuses this: {reason}"
     return f"Not checked: {reason or 'fix checks are off'}."
+
+
+def _links(incident: Incident) -> tuple[Link, ...]:
+    """Addresses of ours and of the playbooks; nothing from the cluster becomes one."""
+    links = []
+    if incident.url:
+        links.append(Link("Open the incident", incident.url))
+    over = incident.state is State.RESOLVED
+    if incident.silence_url and not over:
+        links.append(Link("Silence", incident.silence_url))
+    if incident.diagnosis is not None and incident.diagnosis.runbook and not over:
+        links.append(Link("Runbook", incident.diagnosis.runbook))
+    return tuple(links)
 
 
 def _state_words(incident: Incident) -> tuple[str, str]:

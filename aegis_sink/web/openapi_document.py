@@ -271,6 +271,31 @@ def _paths() -> Json:
             },
         },
         "/v1/silences/preview": {
+            "get": {
+                "summary": "A silence for what an incident is about, and how to make it",
+                "parameters": [
+                    {
+                        "name": "incident",
+                        "in": "query",
+                        "required": True,
+                        "schema": TEXT,
+                        "description": "An incident's id.",
+                    }
+                ],
+                "responses": {
+                    "200": _answer(
+                        "What it would hide, and the command that makes it.",
+                        _object(
+                            "matchers count incidents command",
+                            matchers=_array(TEXT),
+                            count=NUMBER,
+                            incidents=_array(_ref("Summary")),
+                            command=TEXT,
+                        ),
+                    ),
+                    **_problems(401, 404, 503),
+                },
+            },
             "post": {
                 "summary": "Which open incidents matchers fit; nothing is muted",
                 "requestBody": SILENCE,
@@ -281,7 +306,7 @@ def _paths() -> Json:
                     ),
                     **_problems(400, 401, 503),
                 },
-            }
+            },
         },
         "/v1/silences/{id}": {
             "delete": {

@@ -1,5 +1,6 @@
 """Silences over HTTP: who mutes what until when, and what that would hide."""
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,9 +14,9 @@ from aegis_sink.flow.muting import Muting, fitting
 from aegis_sink.intake.problem import problem
 from aegis_sink.model import Incident
 from aegis_sink.model.codec import incident_summary, rfc3339
-from aegis_sink.store import silences
+from aegis_sink.store import incidents, silences
 from aegis_sink.store.database import Connection, Database
-from aegis_sink.triage.matchers import Matcher, parse
+from aegis_sink.triage.matchers import Matcher, Operator, labels, parse
 from aegis_sink.triage.silence import Silence
 from aegis_sink.web.guard import LIST_LIMIT, Guard, limit_of, object_in, plain
 
@@ -41,6 +42,7 @@ class SilenceApi:
             Route(all_of_them, self.guard(self.list), methods=["GET"]),
             Route(all_of_them, self.guard(self.add), methods=["POST"]),
             Route(f"{all_of_them}/preview", self.guard(self.preview), methods=["POST"]),
+            Route(f"{all_of_them}/preview", self.guard(self.preview_of_one), methods=["GET"]),
             Route(f"{all_of_them}/{{id}}", self.guard(self.end), methods=["DELETE"]),
         ]
 
@@ -82,6 +84,33 @@ class SilenceApi:
         found = await self.database.read(lambda c: fitting(c, silence))
         shown = [incident_summary(one) for one in found[:LIST_LIMIT]]
         return JSONResponse({"count": len(found), "incidents": shown})
+
+    async def preview_of_one(self, request: Request) -> Response:
+        """`GET /v1/silences/preview?incident=`: a silence for what an incident is about, what it
+        would hide, and how to make it."""
+        wanted = request.query_params.get("incident", "")
+        incident = await self.database.read(lambda c: incidents.get(c, wanted))
+        if incident is None:
+            return problem(404, f"no incident {wanted[:64]}; ask with ?incident=ID")
+        asked = labels(incident)
+        matchers = tuple(
+            Matcher(name, Operator.EQUAL, asked[name])
+            for name in ("cluster", "namespace", "kind", "name")
+        )
+        now = self.clock()
+        silence = _silence(
+            {"duration": "4h", "matchers": ", ".join(map(str, matchers))}, "preview", now
+        )
+        found = await self.database.read(lambda c: fitting(c, silence))
+        text = ", ".join(map(str, matchers))
+        return JSONResponse(
+            {
+                "matchers": [str(matcher) for matcher in matchers],
+                "count": len(found),
+                "incidents": [incident_summary(one) for one in found[:LIST_LIMIT]],
+                "command": f"aegis-sink silence add {shlex.quote(text)} --for 4h",
+            }
+        )
 
     async def end(self, request: Request) -> Response:
         """`DELETE /v1/silences/{id}`: it mutes no longer; what it was stays listed."""

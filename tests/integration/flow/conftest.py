@@ -367,6 +367,7 @@ def make_flow(
         jitter=lambda: 1.0,
         new_id=ids,
         link=str,
+        silence_link=lambda incident_id: "",
         muting=muting,
         digests=digests,
     )

@@ -80,8 +80,10 @@ def playbooks_are_read_once() -> Iterator[None]:
     """
     builtin = Playbooks.load()
 
-    def load(*folders: Path) -> Playbooks:
-        return Playbooks.load(*folders) if folders else builtin
+    def load(*folders: Path, runbook_url: str = "") -> Playbooks:
+        if folders or runbook_url:
+            return Playbooks.load(*folders, runbook_url=runbook_url)
+        return builtin
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("aegis_sink.service.Playbooks", SimpleNamespace(load=load))

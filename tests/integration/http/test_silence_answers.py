@@ -1,5 +1,6 @@
 """Silences over HTTP: what is made, what it mutes, what it refuses and why."""
 
+import shlex
 from typing import Any
 
 import pytest
@@ -22,6 +23,28 @@ def crash(name: str, namespace: str = "shop") -> dict[str, Any]:
             "details": "",
         },
     }
+
+
+async def test_the_link_of_an_incident_says_what_a_silence_of_its_like_hides_and_how_to_make_it(
+    served: Any,
+) -> None:
+    ids = []
+    for name in ("api", "web"):
+        made = await served.post("/v1/findings", crash(name))
+        ids.append(made.json["incidents"][0]["id"])
+    answer = await served.get(f"/v1/silences/preview?incident={ids[0]}")
+    assert answer.status == 200
+    assert [one["id"] for one in answer.json["incidents"]] == ids[:1]
+    assert answer.json["matchers"][1:] == [
+        'namespace="shop"',
+        'kind="Deployment"',
+        'name="api"',
+    ]
+    matchers = shlex.split(answer.json["command"])[3]
+    muted = await served.post("/v1/silences", {**SHOP, "matchers": matchers})
+    assert muted.json["incidents"] == 1
+    assert (await served.get("/v1/silences/preview?incident=nobody")).status == 404
+    assert (await served.get("/v1/silences/preview")).status == 404
 
 
 async def test_a_silence_is_made_listed_and_ended(served: Any) -> None:

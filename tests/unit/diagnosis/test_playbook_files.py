@@ -103,3 +103,19 @@ def test_a_wrong_example_is_a_problem(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(PlaybookError, match="no such folder"):
         Playbooks.load(tmp_path / "nowhere")
+
+
+def test_a_runbook_is_the_causes_else_the_playbooks_and_yours_replaces_the_built_in_ones(
+    tmp_path: Path,
+) -> None:
+    own = GOOD.replace("causes:", "runbook: https://tape.test/all\ncauses:", 1)
+    (tmp_path / "tape.yaml").write_text(own)
+    causes = Playbooks.load(tmp_path).causes
+    assert causes["tape-robot-offline"].runbook == "https://tape.test/all"
+    assert causes["image-pull-failed"].runbook.startswith("https://kubernetes.io/docs/")
+    wiki = Playbooks.load(tmp_path, runbook_url="https://wiki.test/{cause}.html").causes
+    assert wiki["tape-robot-offline"].runbook == "https://tape.test/all"
+    assert wiki["image-pull-failed"].runbook == "https://wiki.test/image-pull-failed.html"
+    (tmp_path / "tape.yaml").write_text(own.replace("https:", "javascript:"))
+    with pytest.raises(PlaybookError, match=r"runbook"):
+        Playbooks.load(tmp_path)

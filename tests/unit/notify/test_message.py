@@ -318,3 +318,21 @@ def test_with_error_texts_k8sgpts_own_model_is_not_needed(found: Incident) -> No
     assert "nothing of it is checked" not in said(
         replace(found, details="Error: it ran out of memory."), NoticeReason.FIRST
     )
+
+
+def test_links_are_the_incident_the_silence_and_the_runbook_until_it_is_over(
+    diagnosed: Incident,
+) -> None:
+    diagnosis = replace(diagnosis_of(diagnosed), runbook="https://wiki.example/oom")
+    linked = replace(diagnosed, diagnosis=diagnosis, silence_url="https://aegis.example/silence")
+    message = compose(linked, NoticeReason.DIAGNOSED, now=NOW)
+    assert [(link.text, link.url) for link in message.links] == [
+        ("Open the incident", "https://aegis.example/incidents/inc-1"),
+        ("Silence", "https://aegis.example/silence"),
+        ("Runbook", "https://wiki.example/oom"),
+    ]
+    over = compose(replace(linked, state=State.RESOLVED), NoticeReason.RESOLVED, now=NOW)
+    assert [link.text for link in over.links] == ["Open the incident"]
+    bare = replace(linked, url="", silence_url="", title="https://evil.example")
+    alone = compose(bare, NoticeReason.DIAGNOSED, now=NOW)
+    assert [link.text for link in alone.links] == ["Runbook"]
