@@ -42,7 +42,29 @@ def test_each_profile_brings_its_kinds(render: Render) -> None:
         "PrometheusRule",
         "ConfigMap",
         "K8sGPT",
+        "PodDisruptionBudget",
     }
+
+
+def test_a_disruption_budget_is_for_the_pod_and_blocks_no_drain_unless_asked(
+    render: Render,
+) -> None:
+    pod = of("StatefulSet", render("full"))["spec"]["template"]["metadata"]["labels"]
+    budget = of("PodDisruptionBudget", render("full"))["spec"]
+    assert budget["selector"]["matchLabels"].items() <= pod.items()
+    assert budget["maxUnavailable"] == 1
+    strict = render("full", {"podDisruptionBudget": {"maxUnavailable": 0}})
+    assert of("PodDisruptionBudget", strict)["spec"]["maxUnavailable"] == 0
+
+
+def test_routes_in_the_values_are_the_programs_routes(render: Render) -> None:
+    match = 'namespace="shop", severity="down"'
+    route = {"match": match, "channel": "C0123456789", "mention": "here"}
+    given = environment(render("standard", {"settings": {"routes": [route]}}))
+    read = load({"AEGIS_ROUTES": given["AEGIS_ROUTES"]}).settings.routes
+    assert [str(one) for one in read] == [f"{match} → C0123456789, calls here"]
+    with pytest.raises(Refused):
+        render("standard", {"settings": {"routes": [{**route, "chanel": "C0123456789"}]}})
 
 
 @pytest.mark.parametrize("profile", PROFILES)
