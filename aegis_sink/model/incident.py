@@ -113,6 +113,12 @@ class Incident:
     feedback: tuple[Feedback, ...] = ()
 
     @property
+    def began_at(self) -> datetime:
+        """When it was first seen, or came back for the last time as far as `history` is read."""
+        times = (entry.at for entry in reversed(self.history) if entry.what == "reopened")
+        return next(times, self.first_seen)
+
+    @property
     def shown_state(self) -> State:
         """The state as people see it: what a silence mutes is `silenced`."""
         silenced = self.mute is not None and self.mute.kind is MuteKind.SILENCE

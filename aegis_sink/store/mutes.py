@@ -2,13 +2,14 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, exists, or_, select
 
 from aegis_sink.model import Follower, Mute, State
 from aegis_sink.store import tables
 
 MOST_FOLLOWERS = 200
 
+_h = tables.history.c
 _i = tables.incidents.c
 
 
@@ -41,11 +42,12 @@ def muted_by(connection: Connection, by: str) -> tuple[str, ...]:
 
 
 def not_muted(connection: Connection, cluster: str, *, since: datetime) -> tuple[str, ...]:
-    """The ids of what is open, unmuted and was first seen at or after `since`."""
+    """The ids of what is open, unmuted and was first seen, or came back, at or after `since`."""
+    came_back = exists().where(_h.incident_id == _i.id, _h.what == "reopened", _h.at >= since)
     rows = connection.execute(
         select(_i.id).where(
             _i.cluster == cluster,
-            _i.first_seen >= since,
+            or_(_i.first_seen >= since, came_back),
             _i.mute_by.is_(None),
             _i.merged_into.is_(None),
             _i.state != State.RESOLVED,

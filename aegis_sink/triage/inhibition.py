@@ -82,7 +82,7 @@ def _node(parent: Incident, child: Incident) -> str:
         return ""
     nodes = {fact.node for fact in _pods(child) if fact.node}
     # Pods on other nodes are ill as well: then the node does not explain it.
-    if nodes != {parent.subject.name} or child.first_seen < parent.first_seen - CHILD_LEAD:
+    if nodes != {parent.subject.name} or child.began_at < parent.first_seen - CHILD_LEAD:
         return ""
     return "which is not ready: all its pods that were looked at are there"
 

@@ -99,7 +99,7 @@ def decide(
     if not _has_own_message(incident):
         return _told_with_others(incident, last, now, rules, crowded)
     if last.reason is NoticeReason.RESOLVED:
-        due = _begun(incident) + rules.group_wait
+        due = incident.began_at + rules.group_wait
         if now < due:
             return _held(Held.WAITS, "it is back; waits for more findings", due)
         return Decision(NoticeReason.REOPENED, "it is back after it was told to be resolved")
@@ -148,18 +148,12 @@ def _has_own_message(incident: Incident) -> bool:
 def _first(incident: Incident, now: datetime, rules: TellRules, crowded: bool) -> Decision:
     if incident.severity is Severity.HINT and rules.hints != "now":
         return _hint(rules)
-    due = _begun(incident) + rules.group_wait
+    due = incident.began_at + rules.group_wait
     if now < due:
         return _held(Held.WAITS, "waits for more findings of the same problem", due)
     if crowded:
         return _storm()
     return Decision(NoticeReason.FIRST, "nobody was told of it yet")
-
-
-def _begun(incident: Incident) -> datetime:
-    """When it was first seen, or came back for the last time."""
-    times = (entry.at for entry in reversed(incident.history) if entry.what == "reopened")
-    return next(times, incident.first_seen)
 
 
 def _hint(rules: TellRules) -> Decision:

@@ -206,3 +206,18 @@ def test_two_objects_that_share_a_result_do_not_flap(timeline: Timeline) -> None
     timeline.expect.root_message("Service shop/front").between("10s", "5m")
     timeline.run("40m")
     assert timeline.own_sink_posts > 20
+
+
+def test_a_workload_that_was_told_of_before_follows_from_a_node_too(timeline: Timeline) -> None:
+    for name in ("api", "web"):
+        timeline.cluster.deploy(f"shop/{name}", "n1", "n2")
+    timeline.at("1s").fails("shop/api", "crash")
+    timeline.at("10m1s").recovers("shop/api")
+    timeline.at("20m1s").node_goes_down("n2")
+    timeline.at("40m1s").node_comes_back("n2")
+    timeline.expect.root_message("Deployment shop/api").between("40s", "45s")
+    timeline.expect.thread("Deployment shop/api", "resolved").between("11m", "13m")
+    timeline.expect.root_message("Node n2").between("20m40s", "20m45s")
+    timeline.expect.thread("Node n2", "resolved").between("41m", "43m30s")
+    timeline.run("1h")
+    assert {incident["state"] for incident in timeline.incidents} == {"resolved"}

@@ -19,7 +19,7 @@ from functools import cache
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import aiohttp
 import pytest
@@ -29,12 +29,14 @@ from aegis_sink.durations import parse_duration
 from aegis_sink.server import Server, address, listen
 from aegis_sink.service import build
 from aegis_sink.settings import load
-from aegis_sink.store.database import Database
+from aegis_sink.store.database import Connection, Database
 from tests.acceptance import virtual_time
 from tests.fakes.k8sgpt_operator import FakeOperator, Sink, always_there, over_http
 from tests.fakes.results_api import ResultsApi
 from tests.fakes.slack import PUBLIC_CHANNEL, FakeSlack, Fault, shown
 from tests.fakes.small_cluster import Problem, SmallCluster, serving
+
+T = TypeVar("T")
 
 START = datetime(2026, 3, 2, tzinfo=UTC)  # a Monday
 SEED = 20260302
@@ -320,6 +322,8 @@ class Timeline:
         patch.setattr("aegis_sink.service.Playbooks", SimpleNamespace(load=lambda *_: _playbooks()))
         for name in ("write", "write_one_of"):
             patch.setattr(Database, name, virtual_time.counted(getattr(Database, name)))
+        # Handing each read to a thread and back takes most of a day's real time.
+        patch.setattr(Database, "read", _read_here)
 
         async def post(body: bytes) -> int:
             if self.shielded:
@@ -435,6 +439,10 @@ class Timeline:
         times = (float(str(reply["ts"])) - START.timestamp() for reply in replies)
         # The API tells whole milliseconds.
         return any(since < at <= until + 0.001 for at in times)
+
+
+async def _read_here(database: Database, run: Callable[[Connection], T]) -> T:
+    return database._read(run)
 
 
 @cache
