@@ -27,7 +27,7 @@ HINTS = (
 )
 
 
-@pytest.mark.timeout(1200)  # half a minute of a quiet machine's time, and many of a busy one's
+@pytest.mark.timeout(1200)  # a minute of a machine's time, and many of a busy one's
 def test_a_day_is_twelve_messages(timeline: Timeline) -> None:
     at, expect, cluster = timeline.at, timeline.expect, timeline.cluster
     timeline.interval = "1m"
