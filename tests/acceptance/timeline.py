@@ -12,7 +12,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -32,6 +32,7 @@ from aegis_sink.settings import load
 from aegis_sink.store.database import Connection, Database
 from tests.acceptance import virtual_time
 from tests.fakes.k8sgpt_operator import FakeOperator, Sink, always_there, over_http
+from tests.fakes.ollama import FakeOllama, Says, serve_ollama
 from tests.fakes.results_api import ResultsApi
 from tests.fakes.slack import PUBLIC_CHANNEL, FakeSlack, Fault, shown
 from tests.fakes.small_cluster import Problem, SmallCluster, serving
@@ -239,6 +240,9 @@ class Timeline:
     beside: list[FakeOperator] = field(default_factory=list)
     """The same, posting to a Slack of their own: what K8sGPT would have sent without us."""
     interval: str = "30s"
+    answer: Says | None = None
+    """What the model says; None: none is configured."""
+    model: FakeOllama | None = None
     slack: FakeSlack = field(init=False)
     _loop: asyncio.AbstractEventLoop | None = None
     """Kept, since threads of the store ask what time it is."""
@@ -319,7 +323,9 @@ class Timeline:
         patch, numbers = self.patch, count(1)
         random.seed(SEED)
         patch.setattr("aegis_sink.service.new_id", lambda: f"{next(numbers):016x}")
-        patch.setattr("aegis_sink.service.Playbooks", SimpleNamespace(load=lambda *_: _playbooks()))
+        patch.setattr(
+            "aegis_sink.service.Playbooks", SimpleNamespace(load=lambda *_, **__: _playbooks())
+        )
         for name in ("write", "write_one_of"):
             patch.setattr(Database, name, virtual_time.counted(getattr(Database, name)))
         # Handing each read to a thread and back takes most of a day's real time.
@@ -352,12 +358,15 @@ class Timeline:
         """Slack and the API server."""
         config = self.folder / "kubeconfig"
         self.patch.setenv("KUBECONFIG", str(config))
-        async with serving(self.cluster, config, self.now):
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(serving(self.cluster, config, self.now))
             await self.slack.start()
-            try:
-                yield
-            finally:
-                await self.slack.stop()
+            stack.push_async_callback(self.slack.stop)
+            if self.answer is not None:
+                self.model = await stack.enter_async_context(serve_ollama())
+                self.model.default = self.answer
+                self.settings |= {"llm_api": "ollama", "llm_url": self.model.url}
+            yield
 
     async def _act(self, at: float, act: Callable[[], Any]) -> None:
         await asyncio.sleep(at)
