@@ -1,0 +1,37 @@
+"""Very many Results at once: what people and the model get of it."""
+
+import pytest
+
+from tests.acceptance.timeline import Timeline
+from tests.fakes.diagnosis_cases import answer_text
+from tests.fakes.ollama import Says
+from tests.fakes.small_cluster import Problem
+
+STORM = 2000
+
+
+def failing(number: int) -> Problem:
+    """A Deployment that nobody can look at: its objects are gone."""
+    path = f"team-{number % 40}/app{number:05}"
+    text = f"Deployment {path} has 1 replicas but 0 are available with status running"
+    return Problem("Deployment", path, (text,))
+
+
+@pytest.mark.timeout(1200)
+def test_two_thousand_results_at_once_are_few_messages_and_few_questions(
+    timeline: Timeline,
+) -> None:
+    timeline.cluster.more += [failing(number) for number in range(STORM)]
+    timeline.answer = Says(answer_text())
+    timeline.settings["llm_always_ask"] = "true"
+    timeline.shielded = True  # the webhook brings none of them
+    timeline.check = lambda: None  # type: ignore[method-assign]
+    timeline.run("2m")
+    roots = [told for told in timeline.told if told.kind == "root"]
+    [digest] = [told for told in timeline.told if told.kind == "digest"]
+    assert len(roots) + 1 <= 10
+    assert timeline.model is not None
+    assert 1 <= len(timeline.model.chats) <= 5
+    assert len(timeline.incidents) == STORM
+    assert digest.subject == f"{STORM - len(roots)} problems"
+    assert {len(one["notices"]) for one in timeline.incidents} <= {1, 2}
