@@ -29,7 +29,7 @@ __all__ = ["ollama", "slack"]
 
 PROGRAM = Path(__file__).with_name("mortal_sink.py")
 JSON = {"Content-Type": "application/json"}
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 120
 KILLS = int(os.environ.get("AEGIS_TEST_KILLS", "2"))
 MANY = 20
 """From so many kills on, presses and events are killed at every place, not only at the hardest."""
