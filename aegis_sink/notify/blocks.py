@@ -175,6 +175,8 @@ def _where_and_when(message: Message, now: datetime) -> list[Json]:
 
 
 def _status(message: Message, now: datetime) -> list[Json]:
+    if not message.status:
+        return []
     if message.status_time is None:
         return [_text(f"{message.status} · ", bold=True)]
     form = f"{message.status_time.lead}{{date_short_pretty}} {{time}}"

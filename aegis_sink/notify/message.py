@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from aegis_sink.model import (
     CheckStatus,
     Diagnosis,
-    Evidence,
     Fix,
     FixAction,
     Incident,
@@ -22,14 +21,13 @@ from aegis_sink.model import (
     State,
     Verdict,
 )
-from aegis_sink.model.facts import LogFacts
+from aegis_sink.notify.proof import LINE_CHARACTERS, cited, evidence_line
 from aegis_sink.notify.text import clamp, clean, duration_words, one_line, plural, time_words
 
 EVIDENCE_LINES = 3
 ERROR_LINES = 3
 MISSING_LINES = 3
 JUDGES = 3
-LINE_CHARACTERS = 220
 PARAGRAPH_CHARACTERS = 900
 COMMAND_CHARACTERS = 1500
 
@@ -46,6 +44,8 @@ _RISK: dict[Risk, str] = {
     Risk.MEDIUM: "medium risk",
     Risk.HIGH: "HIGH RISK",
 }
+
+_CAUSES = ("Why", "Not a problem")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,9 @@ class Message:
     """An incident as a person should hear it.
 
     `headline` starts with a symbol and a word for state and severity. `subject` is "" when the
-    headline names it. `status` is what just happened, `status_time` when it did or will end. `since` and `until` are UTC; a renderer shows them in the reader's zone where it can.
+    headline names it. `status` is what just happened, "" when the headline says it, `status_time`
+    when it did or will end. `since` and `until` are UTC; a renderer shows them in the reader's zone
+    where it can.
     `summary` is one line for a notification.
     """
 
@@ -168,24 +170,6 @@ def object_names(refs: tuple[ObjectRef, ...]) -> tuple[str, ...]:
     return tuple(one_line(str(ref)) for ref in refs)
 
 
-def evidence_line(evidence: Evidence) -> str:
-    """One line of proof: its id, where it was read, what it says."""
-    text = evidence.text
-    if isinstance(evidence.facts, LogFacts):
-        # The last error is what a person would scroll to.
-        text = (evidence.facts.error_lines or (evidence.facts.last_line or text,))[-1]
-    source = clamp(one_line(evidence.source), 80)
-    return clamp(f"{evidence.id} {source}: {one_line(text)}", LINE_CHARACTERS)
-
-
-def cited(incident: Incident) -> tuple[Evidence, ...]:
-    """The evidence the diagnosis rests on, else the most telling there is; best first."""
-    by_id = {e.id: e for e in incident.evidence}
-    cites = incident.diagnosis.cites if incident.diagnosis else ()
-    chosen = tuple(by_id[i] for i in dict.fromkeys(cites) if i in by_id)
-    return chosen or tuple(sorted(incident.evidence, key=lambda e: -e.worth))
-
-
 def fix_part(fix: Fix, *, label: str = "Do this") -> Part:
     """A fix with its risk, its command and what the API server said of it."""
     title = clamp(one_line(fix.title), PARAGRAPH_CHARACTERS)
@@ -248,7 +232,7 @@ def _status(incident: Incident, reason: NoticeReason) -> str:
     if incident.superseded_by:
         return f"Told anew as incident {one_line(incident.superseded_by)}"
     if incident.state is State.RESOLVED:
-        return "Resolved"
+        return ""  # the headline says it
     if incident.state is State.ACKNOWLEDGED:
         return f"🙋 Acknowledged{_by(incident.acknowledged_by)}"
     if incident.state is State.SILENCED:
@@ -358,11 +342,11 @@ def _cause(diagnosis: Diagnosis) -> Part:
         case Verdict.CAUSE_FOUND:
             return Part(label=f"Why ({sure})", text=text)
         case Verdict.LIKELY:
-            return Part(label=f"Why, most likely ({sure})", text=text)
+            return Part(label=f"Why, it seems ({sure})", text=text)
         case Verdict.NOT_A_PROBLEM:
             return Part(label=f"Not a problem ({sure})", text=text)
         case Verdict.CANNOT_TELL:
-            return Part(label="Why: cannot tell yet", text=text)
+            return Part(label="Why (cannot tell yet)", text=text)
 
 
 def _note(incident: Incident) -> str:
@@ -411,9 +395,12 @@ def _seconds_in_words(seconds: float) -> str:
 
 
 def _with_summary(message: Message, now: datetime) -> Message:
-    where = ", ".join(filter(None, (message.subject, *message.place.split(" · "))))
+    # A telephone shows two lines: a namespace that the headline names is not said again.
+    places = message.place.split(" · ")
+    where = ", ".join((message.subject, *places) if message.subject else places[:1])
     texts = [f"{message.headline} — {where}, {when_in_words(message, now=now)}."]
-    cause = next((p for p in message.parts if p.label.startswith("Why")), None)
+    # The first part is the cause, where there is one.
+    cause = next((p for p in message.parts[:1] if p.label.startswith(_CAUSES)), None)
     if cause is not None and cause.text:
         texts.append(f"{cause.label}: {cause.text}")
     elif message.note:

@@ -8,7 +8,6 @@ import pytest
 from aegis_sink.model import (
     CheckStatus,
     Diagnosis,
-    Evidence,
     Feedback,
     FixAction,
     FixCheck,
@@ -19,8 +18,7 @@ from aegis_sink.model import (
     State,
     Verdict,
 )
-from aegis_sink.model.facts import LogFacts
-from aegis_sink.notify.message import Message, compose, evidence_line, objects_in_words
+from aegis_sink.notify.message import Message, compose, objects_in_words
 from aegis_sink.notify.plain import plain_lines
 from aegis_sink.notify.thread import compose_reply
 from tests.fakes.notify_incidents import NOW
@@ -109,8 +107,8 @@ def test_what_resolved_before_it_was_diagnosed_says_so(found: Incident) -> None:
     ("verdict", "label"),
     [
         (Verdict.CAUSE_FOUND, "Why (certain)"),
-        (Verdict.LIKELY, "Why, most likely (certain)"),
-        (Verdict.CANNOT_TELL, "Why: cannot tell yet"),
+        (Verdict.LIKELY, "Why, it seems (certain)"),
+        (Verdict.CANNOT_TELL, "Why (cannot tell yet)"),
         (Verdict.NOT_A_PROBLEM, "Not a problem (certain)"),
     ],
 )
@@ -265,16 +263,31 @@ def test_the_notification_text_is_one_short_line(diagnosed: Incident) -> None:
     assert len(summary) <= 600
 
 
+def test_the_notification_text_names_the_cause_also_when_it_is_no_problem(
+    diagnosed: Incident,
+) -> None:
+    calm = replace(diagnosis_of(diagnosed), verdict=Verdict.NOT_A_PROBLEM)
+    summary = compose(with_diagnosis(diagnosed, calm), NoticeReason.DIAGNOSED, now=NOW).summary
+    assert "Not a problem (certain): The Java heap" in summary
+
+
+def test_the_notification_text_says_no_name_twice(diagnosed: Incident) -> None:
+    summary = compose(diagnosed, NoticeReason.DIAGNOSED, now=NOW).summary
+    assert "namespace" not in summary
+    elsewhere = replace(diagnosed, title="nothing answers on port 80")
+    named = compose(elsewhere, NoticeReason.DIAGNOSED, now=NOW).summary
+    assert "Deployment shop/api, cluster prod-eu, namespace shop, since" in named
+
+
+def test_resolved_is_said_once(diagnosed: Incident) -> None:
+    over = replace(diagnosed, state=State.RESOLVED, resolved_at=NOW)
+    assert said(over, NoticeReason.RESOLVED).lower().count("resolved") == 1
+
+
 def test_objects_are_counted_by_kind(found: Incident) -> None:
     objects = (*found.objects, ObjectRef("Ingress", "web", "shop"), found.subject)
     assert objects_in_words(replace(found, objects=objects)) == "3 Pods, 1 Ingress"
     assert objects_in_words(replace(found, objects=(found.subject,))) == ""
-
-
-def test_a_log_is_quoted_by_its_last_error() -> None:
-    facts = LogFacts(container="api", previous=True, empty=False, error_lines=("first", "the last"))
-    log = Evidence("E1", "previous log of container api", "line\n" * 50, NOW, facts=facts)
-    assert evidence_line(log) == "E1 previous log of container api: the last"
 
 
 def test_a_cluster_scoped_subject_has_no_namespace(found: Incident) -> None:
