@@ -3,8 +3,9 @@
 import aiohttp
 
 from aegis_sink.notify.errors import NotifyError, NotifyRefused, NotifyUnavailable
+from aegis_sink.notify.plain import slack_text
 from aegis_sink.notify.slack import CONNECT_SECONDS, retry_after_seconds
-from aegis_sink.notify.text import disarm, escape
+from aegis_sink.notify.text import clean
 
 TIMEOUT_SECONDS = 10.0
 
@@ -23,8 +24,11 @@ class PrivateAnswers:
         """
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=self._timeout, trust_env=True)
-        shown = escape(disarm(text))
-        answer = {"response_type": "ephemeral", "replace_original": False, "text": shown}
+        answer = {
+            "response_type": "ephemeral",
+            "replace_original": False,
+            "text": slack_text([clean(text)]),
+        }
         error: NotifyError
         try:
             async with self._session.post(

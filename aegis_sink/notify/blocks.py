@@ -17,7 +17,13 @@ from datetime import datetime
 from itertools import groupby
 
 from aegis_sink.notify.message import Link, Message, Part, lasted
-from aegis_sink.notify.plain import left_words, part_lines, plain_lines, slack_text
+from aegis_sink.notify.plain import (
+    SLACK_TEXT_LIMIT,
+    left_words,
+    part_lines,
+    plain_lines,
+    slack_text,
+)
 from aegis_sink.notify.text import clamp, disarm, time_words, units
 
 Json = dict[str, object]
@@ -75,7 +81,7 @@ def render(
     return Rendered(
         blocks=(*head, *middle, *tail),
         text=slack_text([message.summary]),
-        plain=_called(mentions, slack_text(plain_lines(message, now=now, more=more))),
+        plain=_called(mentions, plain_lines(message, now=now, more=more)),
     )
 
 
@@ -98,7 +104,7 @@ def render_parts(
             Rendered(
                 blocks=(*(calls := _calls(called)), *_fitting(now_shown, more=more, taken=calls)),
                 text=slack_text([now_shown[0].label or now_shown[0].text]),
-                plain=_called(called, slack_text(lines)),
+                plain=_called(called, lines),
             )
         )
     return tuple(rendered)
@@ -122,13 +128,15 @@ def _mention(who: str) -> Json:
     return {"type": "broadcast", "range": who}
 
 
-def _called(mentions: Sequence[str], plain: str) -> str:
-    """The same for a plain text, in Slack's control sequences."""
-    called = [
+def _called(mentions: Sequence[str], lines: list[str]) -> str:
+    """The same for a plain text, in Slack's control sequences; all of it within one message."""
+    called = " ".join(
         f"<!subteam^{who}>" if who[0] == "S" else f"<@{who}>" if who[0] in "UW" else f"<!{who}>"
         for who in mentions
-    ]
-    return "\n".join((" ".join(called), plain)) if called else plain
+    )
+    if not called:
+        return slack_text(lines)
+    return f"{called}\n{slack_text(lines, SLACK_TEXT_LIMIT - len(called) - 1)}"
 
 
 def _count_fitting(parts: Sequence[Part], more: str) -> int:

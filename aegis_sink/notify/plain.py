@@ -5,7 +5,9 @@ from datetime import datetime
 from aegis_sink.notify.message import Message, Part, status_in_words, when_in_words
 from aegis_sink.notify.text import clamp, disarm, escape, plural, units
 
-SLACK_TEXT_LIMIT = 3900  # Slack advises 4,000 for `text` and cuts at 40,000.
+# Slack advises 4,000 for `text`. A longer one may be split in two messages, which would be a second
+# root message; the rest is for the note about a refused rich form.
+SLACK_TEXT_LIMIT = 3900
 
 
 def plain_lines(message: Message, *, now: datetime, more: str) -> list[str]:

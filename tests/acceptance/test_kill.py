@@ -47,6 +47,8 @@ PLACES = {
     "a message is about to be intended": (f"{STORE}.notices:intend_root", "before"),
     "a message is intended and not sent": ("aegis_sink.notify.slack:SlackBot.post", "before"),
     "Slack has the message, the store not": ("aegis_sink.notify.slack:SlackBot.post", "after"),
+    "Slack has the message, the thread not": ("aegis_sink.notify.slack:SlackBot.reply", "before"),
+    "the thread has its reply, the store not": ("aegis_sink.notify.slack:SlackBot.reply", "after"),
     "the message is recorded, not committed": (f"{STORE}.notices:told", "after"),
     "all is told and the job open": (f"{FLOW}.telling:Telling.tell", "after"),
 }
@@ -56,6 +58,14 @@ AT_ANY_MOMENT = len(PLACES)
 """The first runs are killed at random moments: the places have tests of their own."""
 ONE_FOR_EACH = [*PLACES][7:]
 """What happens once for each incident, so that the program can die at the second or third."""
+
+ENDING = {
+    "it is over and not committed": (f"{STORE}.incidents:set_state", "after"),
+    "the edit is not sent": ("aegis_sink.notify.slack:SlackBot.edit", "before"),
+    "Slack has the edit, the thread not": ("aegis_sink.notify.slack:SlackBot.edit", "after"),
+    "the thread has the end, the store not": ("aegis_sink.notify.slack:SlackBot.reply", "after"),
+    "the end is told, not committed": (f"{STORE}.notices:told", "after"),
+}
 
 PRESSING = f"{FLOW}.pressing:Pressing"
 PRESSED = {
@@ -251,20 +261,25 @@ async def test_one_root_message_although_slack_hung_up_and_the_program_died_then
     assert len(installation.roots("web")) == 1
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-async def test_the_end_is_told_once_although_the_program_was_killed_when_it_was_resolved(
-    when: str, installation: Installation
+@pytest.mark.parametrize("place", ENDING)
+async def test_the_end_is_told_once_although_the_program_was_killed_when(
+    place: str, installation: Installation
 ) -> None:
-    async with installation.sink(f"{STORE}.incidents:set_state", when) as sink:
+    async with installation.sink() as sink:
         assert await sink.post(problem("web"))
         await sink.until("told")
-        assert await sink.post(over("web"), "/v1/findings")
+    async with installation.sink(*ENDING[place]) as sink:
+        accepted = await sink.post(over("web"), "/v1/findings")
         await sink.dead()
     async with installation.sink() as sink:
+        if not accepted:
+            assert await sink.post(over("web"), "/v1/findings")
         [incident] = await sink.until("resolved")
     assert [n["reason"] for n in incident["notices"]].count("resolved") == 1
-    [root] = installation.roots("web")
-    assert "resolved" in root.lower()
+    [root] = installation.slack.channel.roots
+    assert "resolved" in shown(root).lower()
+    replies = installation.slack.channel.replies(str(root["ts"]))
+    assert any("Resolved after" in shown(reply) for reply in replies)
 
 
 @pytest.mark.parametrize("place", [*PRESSED][-1:] if KILLS < MANY else PRESSED)
@@ -349,3 +364,4 @@ async def test_three_problems_are_told_once_each_through_a_kill_somewhere(
     firsts = [[n["reason"] for n in incident["notices"]].count("first") for incident in found]
     assert firsts == [1, 1, 1]
     assert {one: len(installation.roots(one)) for one in names} == dict.fromkeys(names, 1)
+    assert len(installation.slack.channel.roots) == len(names)

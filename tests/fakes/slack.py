@@ -11,7 +11,7 @@ import hmac
 import json
 import re
 import time
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -30,6 +30,8 @@ PUBLIC_CHANNEL = "C0PUBLIC01"
 PRIVATE_CHANNEL = "C0PRIVATE1"
 OTHER_CHANNEL = "C0NOTAMEMB"
 ARCHIVED_CHANNEL = "C0ARCHIVED"
+ANSWERS_LIMIT = 5
+"""How often one response_url takes an answer."""
 ALL_SCOPES = frozenset(
     {"chat:write", "channels:history", "groups:history", "channels:read", "groups:read"}
 )
@@ -116,6 +118,7 @@ class FakeSlack:
         self.calls: list[Call] = []
         self.responses: list[Json] = []
         self.acknowledged: list[str] = []
+        self._answered: Counter[str] = Counter()
         self.page_limit = 200
         self.enforce_rate = False
         self.arrived = asyncio.Event()
@@ -169,7 +172,7 @@ class FakeSlack:
             "container": {"type": "message", "message_ts": ts, "channel_id": PUBLIC_CHANNEL},
             "trigger_id": f"trigger.{self._presses}",
             "channel": {"id": PUBLIC_CHANNEL, "name": "ops"},
-            "response_url": self.response_url_of(user),
+            "response_url": f"{self.response_url_of(user)}?press={self._presses}",
             "actions": [
                 {
                     "type": "button",
@@ -517,6 +520,13 @@ class FakeSlack:
             return web.json_response({"ok": False, "error": "expired_url"}, status=404)
         if set(arguments) - {"response_type", "replace_original", "text"}:
             return web.json_response({"ok": False, "error": "invalid_payload"}, status=400)
+        try:
+            _check_message(arguments)
+        except SlackRefusal as refused:
+            return web.json_response(refused.answer, status=400)
+        self._answered[request.path_qs] += 1
+        if self._answered[request.path_qs] > ANSWERS_LIMIT:
+            return web.json_response({"ok": False, "error": "used_url"}, status=404)
         self.responses.append({**arguments, "to": request.match_info["id"]})
         self.arrived.set()
         return web.json_response({"ok": True})
@@ -575,7 +585,10 @@ def shown(message: Mapping[str, object]) -> str:
     return str(message["text"])
 
 
-_MESSAGE_LIMIT = 40_000
+# Where Slack advises 4,000 and cuts at 40,000. In between it may split a text in two messages,
+# which for us is a second root message; chat.update refuses it.
+_MESSAGE_LIMIT = 4_000
+_METADATA_LIMIT_BYTES = 8 * 1024
 _MESSAGE = frozenset({"text", "blocks", "parse", "link_names", "metadata", "attachments"})
 _POST = _MESSAGE | {"channel", "thread_ts", "mrkdwn", "unfurl_links", "unfurl_media"}
 _UPDATE = _MESSAGE | {"channel", "ts"}
@@ -602,7 +615,7 @@ def _check_message(arguments: Json) -> None:
     text, blocks = arguments.get("text", ""), arguments.get("blocks")
     if not isinstance(text, str) or not (text.strip() or blocks):
         raise SlackRefusal("no_text")
-    if len(text) > _MESSAGE_LIMIT:
+    if len(text.encode("utf-16-le", "surrogatepass")) // 2 > _MESSAGE_LIMIT:
         raise SlackRefusal("msg_too_long")
     if blocks is None:
         return
@@ -623,6 +636,10 @@ def _metadata(value: object) -> Json | None:
         and isinstance(value["event_payload"], dict)
     ):
         raise SlackRefusal("invalid_metadata_format")
+    if not re.fullmatch(r"\w{1,255}", value["event_type"]):
+        raise SlackRefusal("invalid_metadata_schema")
+    if len(json.dumps(value["event_payload"]).encode()) > _METADATA_LIMIT_BYTES:
+        raise SlackRefusal("metadata_too_large")
     return value
 
 

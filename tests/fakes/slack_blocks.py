@@ -5,6 +5,7 @@ are counted in UTF-16 code units, the largest of the plausible ways to count.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 TOTAL_LIMIT = 13_200  # slackapi/bolt-js issue 2509
@@ -63,6 +64,11 @@ def _blocks(blocks: object) -> Problems:
         yield "no more than 50 items allowed [json-pointer:/blocks]"
     for index, block in enumerate(blocks):
         yield from _object(block, f"/blocks/{index}", _BLOCKS)
+    named = [b["block_id"] for b in blocks if isinstance(b, Mapping) and "block_id" in b]
+    for block_id in named:
+        yield from _string(block_id, "/blocks/block_id", 255)
+    if len(named) != len(set(map(str, named))):
+        yield "block_id must be unique [json-pointer:/blocks]"
 
 
 def _object(value: object, at: str, kinds: Mapping[str, "Check"]) -> Problems:
@@ -122,6 +128,9 @@ def _text_object(limit: int, *types: str) -> Check:
             return
         yield from _fields(value, at, ["text"], ["emoji" if kind == "plain_text" else "verbatim"])
         yield from _string(value.get("text"), f"{at}/text", limit)
+        for name in ("emoji", "verbatim"):
+            if name in value and not isinstance(value[name], bool):
+                yield f"must be a boolean [json-pointer:{at}/{name}]"
 
     return check
 
@@ -139,6 +148,12 @@ def _section(value: Mapping[str, object], at: str) -> Problems:
     yield from _fields(value, at, [], ["text", "fields", "accessory", "block_id", "expand"])
     if "text" in value:
         yield from _text(value["text"], f"{at}/text", 3000, "plain_text", "mrkdwn")
+    if "accessory" in value:
+        yield from _object(value["accessory"], f"{at}/accessory", {"button": _button})
+    if "expand" in value and not isinstance(value["expand"], bool):
+        yield f"must be a boolean [json-pointer:{at}/expand]"
+    if "text" in value:
+        pass
     elif "fields" not in value:
         yield f"missing required field: text [json-pointer:{at}]"
     if "fields" in value:
@@ -174,12 +189,15 @@ def _button(value: Mapping[str, object], at: str) -> Problems:
     yield from _fields(value, at, ["text", "action_id"], optional)
     yield from _text(value.get("text"), f"{at}/text", 75, "plain_text")
     yield from _string(value.get("action_id"), f"{at}/action_id", 255)
-    if "value" in value:
-        yield from _string(value["value"], f"{at}/value", 2000)
+    for name, limit in {"value": 2000, "url": 3000, "accessibility_label": 75}.items():
+        if name in value:
+            yield from _string(value[name], f"{at}/{name}", limit)
     if value.get("style", "primary") not in ("primary", "danger"):
         yield f"must be one of primary, danger [json-pointer:{at}/style]"
-    confirm = value.get("confirm")
-    if isinstance(confirm, Mapping):
+    confirm = value.get("confirm", {})
+    if not isinstance(confirm, Mapping):
+        yield f"must be an object [json-pointer:{at}/confirm]"
+    elif "confirm" in value:
         limits = {"title": 100, "text": 300, "confirm": 30, "deny": 30}
         yield from _fields(confirm, f"{at}/confirm", list(limits), ["style"])
         for name, limit in limits.items():
@@ -236,11 +254,22 @@ def _inline_link(value: Mapping[str, object], at: str) -> Problems:
     yield from _style(value, at)
 
 
+# docs.slack.dev, "Formatting text for app surfaces", date formatting
+_DATE_TOKENS = {
+    f"{date}{pretty}" for date in ("date", "date_short", "date_long") for pretty in ("", "_pretty")
+} | {"date_num", "date_slash", "day_divider_pretty", "time", "time_secs", "ago"}
+
+
 def _inline_date(value: Mapping[str, object], at: str) -> Problems:
     yield from _fields(value, at, ["timestamp", "format"], ["url", "fallback", "style", "timezone"])
     if not isinstance(value.get("timestamp"), int):
         yield f"must be an integer [json-pointer:{at}/timestamp]"
     yield from _string(value.get("format"), f"{at}/format", 3000)
+    if "fallback" in value:
+        yield from _string(value["fallback"], f"{at}/fallback", 3000)
+    tokens = set(re.findall(r"{(\w*)}", str(value.get("format"))))
+    if not tokens or tokens - _DATE_TOKENS:
+        yield f"must hold date tokens that exist [json-pointer:{at}/format]"
 
 
 def _inline_user(value: Mapping[str, object], at: str) -> Problems:

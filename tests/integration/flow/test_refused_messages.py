@@ -1,5 +1,7 @@
 """What Slack refuses: kept, told as plain text where that helps, and tried less and less."""
 
+import pytest
+
 from aegis_sink.model import Incident
 from tests.integration.flow.conftest import Flow, finding
 
@@ -53,3 +55,18 @@ async def test_an_edit_that_is_refused_is_made_when_slack_takes_it(flow: Flow) -
     [root] = flow.channel.roots.values()
     assert root.evidence[0].text == flow.cluster.evidence
     assert await flow.reasons(receipt.id) == ["first"]
+
+
+@pytest.mark.parametrize("how", ["refuses", "refusal"])
+async def test_what_slack_refuses_never_costs_another_question(how: str, flow: Flow) -> None:
+    setattr(flow.channel, how, "invalid_blocks")
+    receipt = await flow.post(finding("api-1", CRASH))
+    await flow.after(10)
+    for _ in range(12):
+        await flow.after(600)
+    await flow.restart()
+    await flow.after(0)
+    assert notes(
+        await flow.incident(receipt.id), "not told" if how == "refuses" else "told as plain text"
+    )
+    assert flow.model.asked == 1

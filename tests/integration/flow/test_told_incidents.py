@@ -63,6 +63,27 @@ async def test_a_model_that_thinks_for_long_holds_up_no_message(flow: Flow) -> N
     await flow.after(0)
 
 
+async def test_where_nothing_can_be_edited_diagnosis_and_end_are_messages_of_their_own(
+    flow: Flow,
+) -> None:
+    flow.channel.can_edit = False
+    flow.model.away = True
+    receipt = await flow.post(finding("api-1", CRASH))
+    await flow.after(10)
+    flow.model.away = False
+    await flow.after(600)
+    await flow.post(finding("api-1", gone=True))
+    await flow.after(300)
+    assert await flow.reasons(receipt.id) == ["first", "diagnosed", "resolved"]
+    first, second, third = flow.channel.roots.values()
+    assert first.diagnosis is not None
+    assert first.diagnosis.explanation == ""
+    assert second.diagnosis is not None
+    assert second.diagnosis.explanation == "It fails."
+    assert third.state is State.RESOLVED
+    assert flow.channel.replies == []
+
+
 async def test_while_slack_is_away_nothing_is_lost(flow: Flow) -> None:
     flow.channel.away = True
     receipt = await flow.post(finding("api-1", CRASH))

@@ -4,6 +4,7 @@ import base64
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 import pytest
 from aiohttp import web
@@ -111,3 +112,19 @@ async def test_text_that_no_utf8_has_is_sent_all_the_same(
     await forwarder.post(replace(found, title="a\ud800b"), NoticeReason.FIRST, nonce="n1")
     ((headers, body),) = receiver.requests
     assert Webhook(SECRET).verify(body, headers)["data"]["title"] == "a?b"
+
+
+async def test_hostile_text_stays_a_text_of_the_data(
+    receiver: Receiver, forwarder: CloudEventsForwarder, found: Incident
+) -> None:
+    text = 'x", "type": "evil" }\r\nwebhook-id: forged\n<!channel> \x1b[31m\u202e../../?a=b#c'
+    hostile = replace(found, title=text, cluster=text)
+    await forwarder.post(hostile, NoticeReason.FIRST, nonce="n1")
+    ((headers, body),) = receiver.requests
+    event = Webhook(SECRET).verify(body, headers)
+    assert headers["webhook-id"] == "n1"
+    assert (event["type"], event["subject"]) == ("aegis-sink.incident.first", "inc-1")
+    assert event["data"]["title"] == text
+    source = event["source"].removeprefix("/aegis-sink/clusters/")
+    assert quote(text, safe="") == source
+    assert "/" not in source

@@ -5,11 +5,21 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from aegis_sink.model import Incident, NoticeReason, Posted, State
+from aegis_sink.model import (
+    Follower,
+    Incident,
+    Mute,
+    MuteKind,
+    NoticeReason,
+    ObjectRef,
+    Posted,
+    RuledOut,
+    State,
+)
 from aegis_sink.notify.errors import MessageGone, NotifyRefused
 from aegis_sink.notify.pacer import Pacer
 from aegis_sink.notify.slack import SlackBot
-from tests.fakes.slack import PRIVATE_CHANNEL, PUBLIC_CHANNEL, FakeSlack, shown
+from tests.fakes.slack import PRIVATE_CHANNEL, PUBLIC_CHANNEL, FakeSlack, Fault, shown
 
 
 def recently() -> datetime:
@@ -171,25 +181,61 @@ async def test_a_test_message_leaves_nothing_behind(slack: FakeSlack, bot: Slack
     assert len(slack.made("chat.delete")) == 1
 
 
-async def test_hostile_text_pings_nobody_and_links_nowhere(
-    slack: FakeSlack, bot: SlackBot, diagnosed: Incident
-) -> None:
-    hostile = "<!channel> <@U123> @here <https://evil.example|click> ``` *x* &lt;!here&gt; \x1b[31m"
-    assert diagnosed.diagnosis is not None
-    incident = replace(
-        diagnosed,
-        title=hostile,
-        cluster=hostile,
-        errors=(hostile,),
-        missing=(hostile,),
-        evidence=tuple(replace(e, text=hostile, source=hostile) for e in diagnosed.evidence),
+HOSTILE = "<!channel> <@U123> @here <https://evil.example|click> ``` *x* &lt;!here&gt; \x1b[31m"
+
+
+def poisoned(incident: Incident, text: str) -> Incident:
+    """The text wherever the cluster, K8sGPT, the model or a person can put one."""
+    diagnosis = incident.diagnosis
+    assert diagnosis is not None
+    ref = ObjectRef(text, text, text)
+    fixes = tuple(replace(f, title=text, command=text, target=ref) for f in diagnosis.fixes)
+    return replace(
+        incident,
+        title=text,
+        cluster=text,
+        subject=ref,
+        objects=(ref, replace(ref, name="other")),
+        errors=(text,) * 5,
+        details=text,
+        missing=(text,),
+        acknowledged_by=text,
+        silenced_by=text,
+        superseded_by=text,
+        followers=(Follower("inc-2", text),),
+        mute=Mute(MuteKind.INCIDENT, text, text),
+        evidence=tuple(replace(e, text=text, source=text) for e in incident.evidence),
         diagnosis=replace(
-            diagnosed.diagnosis, root_cause=hostile, explanation=hostile, model_note=hostile
+            diagnosis,
+            root_cause=text,
+            explanation=text,
+            model=text,
+            model_note=text,
+            objection=text,
+            missing=(text,),
+            fixes=fixes,
+            ruled_out=(RuledOut("a", text, text),),
         ),
     )
-    posted = await bot.post(incident, NoticeReason.DIAGNOSED, nonce="n1")
-    await bot.reply(incident, NoticeReason.DIAGNOSED, posted)
+
+
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_hostile_text_pings_nobody_and_links_nowhere(
+    slack: FakeSlack, bot: SlackBot, diagnosed: Incident, plain: bool, state: State, replaced: bool
+) -> None:
+    incident = replace(poisoned(diagnosed, HOSTILE), state=state)
+    if not replaced:
+        incident = replace(incident, superseded_by="", mute=None)
+    if plain:
+        slack.faults["chat.postMessage"].extend([Fault.INVALID_BLOCKS])
+        slack.faults["chat.update"].extend([Fault.INVALID_BLOCKS])
+    posted = await bot.post(incident, NoticeReason.FIRST, nonce="n1")
+    for reason in NoticeReason:
+        await bot.reply(incident, reason, posted)
     await bot.edit(incident, NoticeReason.DIAGNOSED, posted)
+    assert len(slack.channel.messages) > 5
     assert slack.pings() == []
     assert slack.links() == []
     assert "<!channel>" not in repr(slack.channel.messages)

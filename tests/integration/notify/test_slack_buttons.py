@@ -14,7 +14,7 @@ from aegis_sink.notify.errors import NotifyRefused, NotifyUnavailable
 from aegis_sink.notify.people import REMEMBER_SECONDS, People
 from aegis_sink.notify.slack import SlackBot
 from aegis_sink.notify.socket import SlackSocket
-from tests.fakes.slack import FakeSlack, Fault
+from tests.fakes.slack import ANSWERS_LIMIT, FakeSlack, Fault
 
 PATIENCE_SECONDS = 30
 
@@ -142,6 +142,24 @@ async def test_an_answer_that_slack_did_not_take_is_tried_again(
     assert "response/1" not in repr(caught.value)
     await answers.tell(slack.response_url, "hello")
     assert [r["text"] for r in slack.responses] == ["hello"]
+
+
+async def test_a_long_answer_is_cut_to_what_slack_takes(
+    slack: FakeSlack, answers: PrivateAnswers
+) -> None:
+    await answers.tell(slack.response_url, "<!here> \x1b[31m" + "é👩‍👩‍👧" * 3000)
+    (answer,) = slack.responses
+    assert str(answer["text"]).startswith("&lt;\u2060!here&gt;")
+    assert str(answer["text"]).endswith("…")
+
+
+async def test_an_address_that_took_five_answers_takes_no_more(
+    slack: FakeSlack, answers: PrivateAnswers
+) -> None:
+    for _ in range(ANSWERS_LIMIT):
+        await answers.tell(slack.response_url, "hello")
+    with pytest.raises(NotifyRefused):
+        await answers.tell(slack.response_url, "hello")
 
 
 async def test_an_answer_to_a_used_up_address_is_given_up(

@@ -4,6 +4,7 @@ import logging
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import aiohttp
 import pytest
 
 from aegis_sink.model import Incident, NoticeReason
@@ -15,7 +16,7 @@ from aegis_sink.notify.errors import (
 )
 from aegis_sink.notify.pacer import Pacer
 from aegis_sink.notify.slack import SlackBot
-from tests.fakes.slack import FakeSlack, Fault
+from tests.fakes.slack import PUBLIC_CHANNEL, FakeSlack, Fault
 
 UNKNOWN = [
     Fault.SERVER_ERROR,
@@ -140,6 +141,32 @@ async def test_a_message_refused_in_both_forms_says_so(
     with pytest.raises(MessageRefused, match="msg_too_long") as caught:
         await bot.post(found, NoticeReason.FIRST, nonce="n1")
     assert caught.value.code == "msg_too_long"
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        {"text": "x" * 4001},
+        {"text": "👩" * 2001},
+        {"text": ""},
+        {"metadata": {"event_type": "a b", "event_payload": {}}},
+        {"metadata": {"event_type": "a", "event_payload": {"x": "y" * 9000}}},
+        {"metadata": {"event_type": "a"}},
+        {"thread_ts": "1.0"},
+        {"colour": "red"},
+        {"blocks": [{"type": "divider"}] * 51},
+    ],
+)
+async def test_the_fake_itself_refuses_what_slack_refuses(
+    slack: FakeSlack, spoil: dict[str, object]
+) -> None:
+    message = {"channel": PUBLIC_CHANNEL, "text": "hello"}
+    headers = {"Authorization": f"Bearer {slack.token}"}
+    async with aiohttp.ClientSession(headers=headers) as session:
+        for body, taken in ((message, True), ({**message, **spoil}, False)):
+            url = f"{slack.api_url}chat.postMessage"
+            async with session.post(url, json=body) as response:
+                assert (await response.json())["ok"] is taken
 
 
 async def test_no_log_line_holds_the_token_or_the_message_even_at_debug(

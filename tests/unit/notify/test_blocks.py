@@ -1,6 +1,6 @@
 """Any diagnosis, any Unicode, any length gives a message Slack accepts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +13,9 @@ from slack_sdk.models.blocks import Block
 from aegis_sink.model import (
     CheckStatus,
     Diagnosis,
+    Digest,
+    DigestKind,
+    DigestLine,
     Evidence,
     Feedback,
     Fix,
@@ -32,12 +35,19 @@ from aegis_sink.model import (
 )
 from aegis_sink.notify.blocks import Button, Rendered, blocks_size, render, render_parts
 from aegis_sink.notify.buttons import buttons_for
-from aegis_sink.notify.message import compose
+from aegis_sink.notify.digest import compose_digest
+from aegis_sink.notify.message import Part, compose
+from aegis_sink.notify.plain import slack_text
+from aegis_sink.notify.refusals import MESSAGE_CODES
+from aegis_sink.notify.text import clean, units
 from aegis_sink.notify.thread import compose_reply
 from tests.fakes.notify_incidents import NOW
 from tests.fakes.slack_blocks import mrkdwn_texts, problems, texts, too_long
 
 PING = regex.compile(r"<[!@#]|@(?:channel|here|everyone|group)\b", regex.IGNORECASE)
+
+# The longest note that follows a plain text.
+REFUSED = f"(Slack refused the rich form of this message: {max(MESSAGE_CODES, key=len)})"
 
 nasty = st.sampled_from(
     [
@@ -151,7 +161,7 @@ def check(rendered: Rendered) -> None:
         shown.encode()
     for parsed_by_slack in (rendered.text, rendered.plain):
         assert parsed_by_slack.strip()
-        assert len(parsed_by_slack) <= 4000
+        assert units(f"{parsed_by_slack}\n{REFUSED}") <= 4000
         assert "<" not in parsed_by_slack
         assert not regex.search(r"&(?!(?:amp|lt|gt);)", parsed_by_slack)
 
@@ -170,6 +180,86 @@ def test_slack_accepts_any_thread_reply(incident: Incident, reason: NoticeReason
     assert len(rendered) <= 3
     for reply in rendered:
         check(reply)
+
+
+@few
+@given(incident=incidents, reason=st.sampled_from(NoticeReason))
+def test_a_webhook_takes_any_incident(incident: Incident, reason: NoticeReason) -> None:
+    message = compose(incident, reason, now=NOW)
+    check(render(message, now=NOW, more="on the incident's page"))
+
+
+lines = st.builds(
+    DigestLine, st.uuids().map(str), text, st.sampled_from(Severity), st.sampled_from(State), ref
+)
+digests = st.builds(
+    Digest,
+    st.uuids().map(str),
+    st.sampled_from(DigestKind),
+    text,
+    times,
+    st.lists(lines, max_size=60).map(tuple),
+)
+
+
+@few
+@given(digest=digests)
+def test_slack_accepts_any_digest(digest: Digest) -> None:
+    check(render(compose_digest(digest, now=NOW), now=NOW, more="not shown here"))
+
+
+@few
+@given(incident=incidents, reason=st.sampled_from(NoticeReason))
+def test_a_buttons_value_is_the_incidents_id_and_nothing_else(
+    incident: Incident, reason: NoticeReason
+) -> None:
+    buttons = buttons_for(incident)
+    assert {button.value for button in buttons} <= {incident.id}
+    shown = compose(incident, reason, now=NOW)
+    blocks = list(render(shown, now=NOW, buttons=buttons).blocks)
+    pressed = [e for b in blocks if b["type"] == "actions" for e in _items(b)]
+    assert [e["action_id"] for e in pressed] == [b.action_id for b in buttons]
+    assert all(e["value"] == incident.id for e in pressed)
+
+
+@few
+@given(incident=incidents, reason=st.sampled_from(NoticeReason))
+def test_links_and_mentions_come_from_settings_only(
+    incident: Incident, reason: NoticeReason
+) -> None:
+    linked = replace(incident, silence_url="https://aegis.example/silence" if incident.url else "")
+    rendered = render(compose(linked, reason, now=NOW), now=NOW, mentions=["S0ONCALL01", "here"])
+    ours = {linked.url, linked.silence_url}
+    if linked.diagnosis is not None:
+        ours.add(linked.diagnosis.runbook)
+    elements = [e for block in rendered.blocks for e in _nested(block)]
+    assert {e["url"] for e in elements if "url" in e} <= ours
+    assert [e for e in elements if e.get("type") in ("user", "usergroup", "broadcast")] == [
+        {"type": "usergroup", "usergroup_id": "S0ONCALL01"},
+        {"type": "broadcast", "range": "here"},
+    ]
+    called, _, rest = rendered.plain.partition("\n")
+    assert called == "<!subteam^S0ONCALL01> <!here>"
+    assert not PING.search(rest)
+
+
+def test_a_plain_text_that_calls_many_is_still_one_message(diagnosed: Incident) -> None:
+    long = replace(diagnosed, errors=("x" * 900,) * 9, missing=("y" * 900,) * 9)
+    shown = compose(replace(long, title="z" * 5000), NoticeReason.FIRST, now=NOW)
+    parts = (*shown.parts, *(Part("more", "w" * 900) for _ in range(9)))
+    many = [f"U{n:08d}" for n in range(60)]
+    rendered = render(replace(shown, parts=parts), now=NOW, mentions=many)
+    assert units(f"{rendered.plain}\n{REFUSED}") <= 4000
+    assert "<@U00000059>" in rendered.plain
+
+
+@few
+@given(words=text)
+def test_any_answer_to_one_person_is_a_text_slack_takes(words: str) -> None:
+    shown = slack_text([clean(words)])
+    assert not PING.search(shown)
+    assert "<" not in shown
+    assert units(shown) <= 4000
 
 
 def test_what_does_not_fit_is_counted(diagnosed: Incident) -> None:
@@ -254,6 +344,18 @@ def test_an_ordinary_message_is_far_from_the_limits(diagnosed: Incident) -> None
     assert len(rendered.blocks) < 12
 
 
+_PLAIN = {"type": "plain_text", "text": "x"}
+
+
+def _press(action_id: str, **more: object) -> dict[str, object]:
+    return {"type": "button", "text": _PLAIN, "action_id": action_id, **more}
+
+
+def _dated(form: str) -> dict[str, object]:
+    date = {"type": "date", "timestamp": 1, "format": form}
+    return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [date]}]}
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -263,6 +365,20 @@ def test_an_ordinary_message_is_far_from_the_limits(diagnosed: Incident) -> None
         lambda b: b[1]["elements"].append({"type": "rich_text_table", "elements": []}),
         lambda b: b.extend([{"type": "divider"}] * 50),
         lambda b: b[0]["text"].update(type="mrkdwn"),
+        lambda b: b[0].update(block_id="x" * 256),
+        lambda b: [block.update(block_id="same") for block in b],
+        lambda b: b[0]["text"].update(emoji="no"),
+        lambda b: b.append({"type": "section", "text": {"type": "mrkdwn", "text": "x" * 3001}}),
+        lambda b: b.append({"type": "section", "fields": [{"type": "mrkdwn", "text": "x"}] * 11}),
+        lambda b: b.append({"type": "section", "text": _PLAIN, "accessory": {"type": "image"}}),
+        lambda b: b.append({"type": "context", "elements": [_PLAIN] * 11}),
+        lambda b: b.append({"type": "actions", "elements": [_press(str(n)) for n in range(26)]}),
+        lambda b: b.append({"type": "actions", "elements": [_press("a"), _press("a")]}),
+        lambda b: b.append({"type": "actions", "elements": [_press("a" * 256)]}),
+        lambda b: b.append({"type": "actions", "elements": [_press("a", value="v" * 2001)]}),
+        lambda b: b.append({"type": "actions", "elements": [_press("a", confirm="sure?")]}),
+        lambda b: b.append(_dated("since {dawn}")),
+        lambda b: b.append(_dated("no token")),
     ],
 )
 def test_the_check_itself_refuses_what_slack_refuses(
@@ -272,6 +388,22 @@ def test_the_check_itself_refuses_what_slack_refuses(
     assert problems(blocks) == []
     spoil(blocks)
     assert problems(blocks) != []
+
+
+def _items(block: dict[str, object]) -> list[dict[str, object]]:
+    items = block["elements"]
+    assert isinstance(items, list)
+    return items
+
+
+def _nested(value: object) -> Iterator[dict[str, object]]:
+    if isinstance(value, dict):
+        yield value
+        for inner in value.values():
+            yield from _nested(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _nested(inner)
 
 
 def _elements(block: dict[str, object]) -> list[dict[str, object]]:
