@@ -1,13 +1,11 @@
 """Replaying what was kept: an incident's raw bodies, and quarantined ones after an upgrade."""
 
-import asyncio
 import zlib
 from dataclasses import dataclass, replace
 
-from aegis_sink.dialects.errors import DialectError, InvalidBody
-from aegis_sink.dialects.table import Recognised, read
+from aegis_sink.dialects.errors import DialectError
 from aegis_sink.flow.door import Door
-from aegis_sink.intake.findings import FINDINGS_LIMIT, too_many
+from aegis_sink.intake.reading import read_aside
 from aegis_sink.intake.receipt import Receipt, Status
 from aegis_sink.store import incidents, quarantine
 from aegis_sink.store.database import Database
@@ -38,7 +36,7 @@ class Replay:
         for _, packed in bodies:
             raw = zlib.decompress(packed)
             try:
-                recognised = await self._read(raw)
+                recognised = await read_aside(raw, cluster=self.cluster, yaml=True)
             except DialectError as error:  # an older version understood it
                 receipts.append(await self.door.quarantine(raw, str(error), door=DOOR))
                 continue
@@ -53,9 +51,7 @@ class Replay:
     async def quarantined(self, item: Quarantined) -> Receipt:
         """Try a quarantined body again; it leaves quarantine when it is understood now."""
         try:
-            recognised = await self._read(item.body)
-            if len(recognised.findings) > FINDINGS_LIMIT:
-                raise InvalidBody(recognised.dialect, "$", too_many(len(recognised.findings)))
+            recognised = await read_aside(item.body, cluster=self.cluster, yaml=True)
         except DialectError as error:
             reason = self.door.redact(str(error))
             await self.database.write(lambda c: quarantine.retried(c, item.id, reason))
@@ -63,7 +59,3 @@ class Replay:
         receipt = await self.door.accept(item.body, recognised, door=item.door)
         await self.database.write(lambda c: quarantine.remove(c, item.id))
         return receipt
-
-    async def _read(self, body: bytes) -> Recognised:
-        """On a thread: it may be long and YAML, and the operator's next post is not to wait."""
-        return await asyncio.to_thread(read, body, cluster=self.cluster, yaml=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 _TOO_MUCH = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _TOO_SLOW_BODY = b'{"error":"the body did not arrive in time"}'
@@ -32,6 +32,40 @@ class Limits:
     head_bytes: int = 64 * 1024
     connections: int = 512
     """More than that many, and the one whose last whole request is longest ago goes."""
+
+
+class _WholeAnswer(asyncio.Transport):
+    """Where one answer is written: its head leaves with its first bytes.
+
+    uvicorn writes the two one after the other, and uvloop makes a system call of each write and
+    wakes the client twice.
+    """
+
+    __slots__ = ("_begun", "_cycle", "_head", "_transport")
+
+    def __init__(self, cycle: RequestResponseCycle, transport: asyncio.Transport) -> None:
+        self._cycle = cycle
+        self._transport = transport
+        self._head = b""
+        self._begun = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """`100 Continue`, which may come before, waits for nothing."""
+        if self._begun or not self._cycle.response_started:
+            self._transport.write(data)
+        elif not self._head:
+            self._head = bytes(data)
+        else:
+            self._begun = True
+            self._transport.writelines((self._head, data))
+
+    def is_closing(self) -> bool:
+        """Like the connection's."""
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        """Like the connection's; what was begun and broke off is not sent."""
+        self._transport.close()
 
 
 class Connection(HttpToolsProtocol):
@@ -92,7 +126,10 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The parser saw the empty line after the head."""
         self._in_head = False
+        before = self.cycle
         super().on_headers_complete()
+        if self.cycle is not before and self.scope["method"] != "HEAD":  # HEAD has only a head
+            self.cycle.transport = _WholeAnswer(self.cycle, self.transport)
 
     def on_message_complete(self) -> None:
         """The parser saw a request's last byte."""

@@ -9,7 +9,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from aegis_sink.dialects.errors import DialectError, InvalidBody, NotReadable
-from aegis_sink.dialects.table import Recognised, read
 from aegis_sink.intake.authentication import ApiGate
 from aegis_sink.intake.body import (
     MAX_BODY_BYTES,
@@ -19,12 +18,11 @@ from aegis_sink.intake.body import (
     read_body,
 )
 from aegis_sink.intake.problem import problem
+from aegis_sink.intake.reading import read_aside
 from aegis_sink.intake.receipt import Accept, CannotStore, Receipt
 
 DOOR = "findings"
 MAX_WAIT_SECONDS = 600.0
-LONG_BYTES = 32 * 1024
-FINDINGS_LIMIT = 10_000  # making incidents of as many takes some seconds, and posts wait behind it
 
 JSON_TYPES = frozenset({"", "application/json", "application/cloudevents+json", "text/plain"})
 YAML_TYPES = frozenset({"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"})
@@ -79,7 +77,7 @@ class FindingsDoor:
         except ValueError as error:
             return problem(400, str(error))
         try:
-            recognised = await self._read(body, yaml=media in YAML_TYPES)
+            recognised = await read_aside(body, cluster=self.cluster, yaml=media in YAML_TYPES)
             receipt = await self.accept(body, recognised, door=DOOR, force=force)
         except NotReadable as error:
             return problem(400, str(error))
@@ -97,19 +95,6 @@ class FindingsDoor:
             )
         return JSONResponse({"incidents": await self._described(receipt, wait)})
 
-    async def _read(self, body: bytes, *, yaml: bool) -> Recognised:
-        """On a thread where it takes long: the operator's next post is not to wait for it."""
-        if len(body) <= LONG_BYTES and not yaml:
-            return read(body, cluster=self.cluster)
-        recognised = await asyncio.to_thread(read, body, cluster=self.cluster, yaml=yaml)
-        if len(recognised.findings) > FINDINGS_LIMIT:
-            raise InvalidBody(
-                recognised.dialect,
-                "$",
-                too_many(len(recognised.findings)),
-            )
-        return recognised
-
     def _unknown(self) -> Response:
         return problem(401, self.gate.hint, headers={"www-authenticate": "Bearer"})
 
@@ -119,11 +104,6 @@ class FindingsDoor:
         ids = list(dict.fromkeys(item.incident_id for item in receipt.items))
         described = await asyncio.gather(*(self.describe(one, wait) for one in ids))
         return [{**what, "created": created[one]} for one, what in zip(ids, described, strict=True)]
-
-
-def too_many(findings: int) -> str:
-    """What is said of a body that holds more than FINDINGS_LIMIT."""
-    return f"holds {findings} findings; send at most {FINDINGS_LIMIT} at a time"
 
 
 def _flag(text: str) -> bool:

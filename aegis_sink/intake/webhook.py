@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from starlette.types import Receive, Scope, Send
 
 from aegis_sink.dialects.errors import DialectError
-from aegis_sink.dialects.table import read
 from aegis_sink.intake.authentication import WebhookGate
 from aegis_sink.intake.body import (
     MAX_BODY_BYTES,
@@ -23,6 +22,7 @@ from aegis_sink.intake.body import (
     header,
     read_body,
 )
+from aegis_sink.intake.reading import read_aside
 from aegis_sink.intake.receipt import CannotStore, Post, Quarantine, Receipt
 
 log = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ class WebhookDoor:
 
     async def _receive(self, body: bytes) -> Receipt:
         try:
-            recognised = read(body, cluster=self.cluster)
+            recognised = await read_aside(body, cluster=self.cluster)
         except DialectError as error:
             log.warning("quarantined a webhook body of %d bytes: %s", len(body), error)
             return await self.quarantine(body, str(error), door=DOOR)

@@ -9,7 +9,7 @@ import pytest
 
 from aegis_sink.dialects.table import read
 from aegis_sink.store import incidents
-from aegis_sink.store.database import Connection
+from aegis_sink.store.database import Bulk, Connection
 from tests.integration.flow.conftest import Flow, finding
 
 CRASH = "the last termination reason is Error container=api pod=api-1"
@@ -55,6 +55,27 @@ async def test_posts_through_both_doors_at_once_all_become_incidents_without_a_r
         for incident_id in ids:
             while await flow.database.read(partial(_found, incident_id)) is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
+
+
+async def test_a_door_whose_posts_all_wait_for_the_disk_is_not_quiet(
+    flow: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, begun = asyncio.Event(), asyncio.Event()
+    write_one_of = flow.database.write_one_of
+
+    async def slow(bulk: Bulk[Any], item: object) -> Any:
+        begun.set()
+        await go.wait()
+        return await write_one_of(bulk, item)
+
+    monkeypatch.setattr(flow.database, "write_one_of", slow)
+    before = flow.door.sorting.posts
+    waits = asyncio.create_task(posted(flow, slack("api-1")))
+    await begun.wait()
+    assert flow.door.sorting.posts == before + 1
+    go.set()
+    await waits
+    assert flow.door.sorting.posts == before + 1
 
 
 def _found(incident_id: str, connection: Connection) -> object:

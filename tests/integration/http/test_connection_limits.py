@@ -2,12 +2,13 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from aegis_sink.intake.connection import Limits
+from aegis_sink.intake.connection import Connection, Limits
 
 BODY = json.dumps(
     {
@@ -16,6 +17,26 @@ BODY = json.dumps(
     }
 ).encode()
 WHOLE = b"POST /webhook HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%s" % (len(BODY), BODY)
+
+
+class Noted:
+    """A transport that notes what is written to it in one go."""
+
+    def __init__(self, transport: asyncio.Transport, wrote: list[bytes]) -> None:
+        self._transport = transport
+        self._wrote = wrote
+
+    def write(self, data: bytes) -> None:
+        """Noted, and sent."""
+        self._wrote.append(bytes(data))
+        self._transport.write(data)
+
+    def writelines(self, pieces: Sequence[bytes]) -> None:
+        """One system call, as in uvloop."""
+        self.write(b"".join(pieces))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 async def until_closed(reader: asyncio.StreamReader) -> bytes:
@@ -58,6 +79,29 @@ async def test_a_request_that_does_not_arrive_is_cut_off(serve: Any, start: byte
         writer.write(start)
         await until_closed(reader)
         assert (await cuts(served))["slow_request"] == 1
+
+
+async def test_an_answer_leaves_in_one_piece_and_one_without_a_body_too(
+    served: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrote: list[bytes] = []
+    made = Connection.connection_made
+    monkeypatch.setattr(
+        Connection,
+        "connection_made",
+        lambda self, transport: made(self, cast("asyncio.Transport", Noted(transport, wrote))),
+    )
+    reader, writer = await served.connect()
+    writer.write(WHOLE + b"HEAD /healthz HTTP/1.1\r\nhost: x\r\n\r\n" + WHOLE)
+    for _ in range(2):
+        await reader.readuntil(b'"}')
+    assert len(wrote) == 3
+    for one in (wrote[0], wrote[2]):
+        head, _, body = one.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 OK")
+        assert json.loads(body)["id"]
+    assert wrote[1].startswith(b"HTTP/1.1 200 OK")
+    assert wrote[1].endswith(b"\r\n\r\n")
 
 
 async def test_empty_lines_after_a_request_keep_no_connection(serve: Any) -> None:

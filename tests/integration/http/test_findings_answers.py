@@ -82,7 +82,7 @@ async def test_yaml_is_read_where_it_is_announced(served: Any) -> None:
 async def test_more_findings_than_fit_into_one_request_are_422_and_none_is_stored(
     served: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aegis_sink.intake.findings.FINDINGS_LIMIT", 50)
+    monkeypatch.setattr("aegis_sink.intake.reading.FINDINGS_LIMIT", 50)
     many = {
         "kind": "ResultList",
         "items": [result(f"shop/api-{n}", pad="x" * 999) for n in range(51)],

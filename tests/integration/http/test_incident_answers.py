@@ -134,7 +134,7 @@ async def test_a_body_that_is_still_not_understood_stays_and_counts_its_retries(
 async def test_a_body_with_more_findings_than_the_door_takes_stays_in_quarantine(
     served: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aegis_sink.flow.replay.FINDINGS_LIMIT", 2)
+    monkeypatch.setattr("aegis_sink.intake.reading.FINDINGS_LIMIT", 2)
     many = {"apiVersion": "v1", "kind": "List", "items": [result(f"api-{n}") for n in range(3)]}
     body = json.dumps(many).encode()
     now = datetime.now(UTC)

@@ -1,12 +1,18 @@
 """Each answer of the operator's door. K8sGPT takes 200 for success and nothing else."""
 
+import asyncio
 import base64
 import json
+import threading
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from aegis_sink.dialects.table import read
+from aegis_sink.store import quarantine
 
 TOKEN = "s3cret-of-the-sink"
 
@@ -115,6 +121,71 @@ async def test_a_body_of_two_mebibytes_is_read_and_a_byte_more_is_not(served: An
     answer = await served.post("/webhook", b"x" * (limit + 1))
     assert answer.status == 413
     assert "2097152" in answer.json["error"]
+
+
+async def test_a_list_of_more_findings_than_fit_is_kept_and_put_aside(
+    served: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aegis_sink.intake.reading.FINDINGS_LIMIT", 30)
+    spec = {"kind": "Pod", "error": [{"text": "x" * 2000}], "details": ""}
+    items = [{"spec": {**spec, "name": f"shop/api-{n}"}} for n in range(31)]
+    answer = await served.post("/webhook", {"kind": "ResultList", "items": items})
+    assert (answer.status, answer.json["status"]) == (200, "quarantined")
+    [item] = (await served.get("/v1/quarantine")).json["quarantine"]
+    assert "holds 31 findings" in item["reason"]
+    fits = await served.post("/webhook", {"kind": "ResultList", "items": items[:30]})
+    assert fits.json["status"] == "accepted"
+
+
+async def test_the_same_problem_in_a_burst_is_one_incident_that_counts_each_post(
+    served: Any,
+) -> None:
+    body = slack("Pod shop/api-0")
+    event = {
+        "specversion": "1.0",
+        "type": "com.github.k8sgpt-ai.k8sgpt-operator.sinks.cloudevents",
+        "source": "https://github.com/k8sgpt-ai/k8sgpt-operator",
+        "data": body,
+    }
+    posts = [body] * 20 + [{**event, "id": f"new-each-time-{n}"} for n in range(20)]
+    answers = await asyncio.gather(*(served.post("/webhook", post) for post in posts))
+    assert {answer.status for answer in answers} == {200}
+    assert len({answer.json["id"] for answer in answers}) == 1
+    assert [answer.json["status"] for answer in answers].count("accepted") == 1
+    [incident] = (await served.get("/v1/incidents")).json["incidents"]
+    assert incident["occurrences"] == 40
+
+
+async def test_a_long_body_is_read_beside_the_event_loop(
+    served: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_loop: dict[int, bool] = {}
+    loop_thread = threading.current_thread()
+
+    def noted(body: bytes, **options: Any) -> Any:
+        on_loop[len(body)] = threading.current_thread() is loop_thread
+        return read(body, **options)
+
+    monkeypatch.setattr("aegis_sink.intake.reading.read", noted)
+    short = json.dumps(slack("Pod shop/api-0")).encode()
+    long = json.dumps(slack("Pod shop/api-1", "x" * 40_000)).encode()
+    for body in (short, long):
+        assert (await served.post("/webhook", body)).status == 200
+    yaml = b"kind: Result\nspec: {kind: Pod, name: shop/web}\n"
+    posted = await served.post("/v1/findings", yaml, content_type="application/yaml")
+    [incident] = posted.json["incidents"]
+    assert on_loop == {len(short): True, len(long): False, len(yaml): False}
+    on_loop.clear()
+    await served.post(f"/v1/incidents/{incident['id']}/replay")
+    assert on_loop == {len(yaml): False}
+    on_loop.clear()
+    await served.service.database.write(
+        lambda c: quarantine.put(
+            c, id="q1", at=datetime.now(UTC), door="webhook", reason="?", body=yaml
+        )
+    )
+    assert (await served.post("/v1/quarantine/q1/retry")).status == 200
+    assert on_loop == {len(yaml): False}
 
 
 async def test_a_chunked_body_over_the_limit_is_refused_too(served: Any) -> None:
