@@ -33,9 +33,34 @@ class Metrics:
         )
         self._questions = Histogram(
             "aegis_sink_model_seconds",
-            "How long a question to the model took, by outcome.",
+            "How long a question to the model took, by outcome (ok, repaired, truncated, invalid, "
+            "timeout, unavailable, refused, open, shed).",
             ["outcome"],
             buckets=(1, 5, 15, 30, 60, 120, 300, 600),
+            registry=self.registry,
+        )
+        self._queued = Histogram(
+            "aegis_sink_model_queue_seconds",
+            "How long a question waited here for its turn at the model.",
+            buckets=(0.1, 1, 5, 15, 30, 60, 120, 300),
+            registry=self.registry,
+        )
+        self._loads = Histogram(
+            "aegis_sink_model_load_seconds",
+            "How long the server loaded the model for a question, as it says itself (Ollama).",
+            buckets=(0.1, 1, 5, 15, 30, 60, 120, 300),
+            registry=self.registry,
+        )
+        self._speed = Histogram(
+            "aegis_sink_model_tokens_per_second",
+            "Speed of the answer's tokens, as the server says itself (Ollama).",
+            buckets=(1, 2, 5, 10, 20, 50, 100, 200),
+            registry=self.registry,
+        )
+        self._window = Histogram(
+            "aegis_sink_model_window_used",
+            "Share of AEGIS_LLM_NUM_CTX that the longest prompt of a question took.",
+            buckets=(0.1, 0.25, 0.5, 0.75, 0.9, 1),
             registry=self.registry,
         )
         self._tokens = Counter(
@@ -139,12 +164,23 @@ class Metrics:
         outcome: str,
         *,
         seconds: float,
+        queue_seconds: float,
+        load_seconds: float,
         prompt_tokens: int,
         answer_tokens: int,
+        answer_seconds: float,
+        window_used: float,
         dropped: int,
     ) -> None:
-        """A question to the model ended."""
+        """A question to the model ended. What the server did not tell (0) is not counted."""
         self._questions.labels(outcome).observe(seconds)
+        self._queued.observe(queue_seconds)
+        if load_seconds:
+            self._loads.observe(load_seconds)
+        if answer_seconds:
+            self._speed.observe(answer_tokens / answer_seconds)
+        if window_used:
+            self._window.observe(window_used)
         self._tokens.labels("prompt").inc(prompt_tokens)
         self._tokens.labels("answer").inc(answer_tokens)
         self._dropped.inc(dropped)

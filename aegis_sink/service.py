@@ -527,8 +527,12 @@ def _diagnoser(
         metrics.observe_model(
             call.outcome,
             seconds=call.seconds,
+            queue_seconds=call.queue_seconds,
+            load_seconds=call.load_seconds,
             prompt_tokens=call.prompt_tokens,
             answer_tokens=call.answer_tokens,
+            answer_seconds=call.answer_seconds,
+            window_used=call.window_used,
             dropped=call.dropped,
         )
 

@@ -4,7 +4,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from aegis_sink.diagnosis.errors import AnswerInvalid, ModelRefused, ModelUnavailable
+from aegis_sink.diagnosis.errors import (
+    AnswerInvalid,
+    CircuitOpen,
+    ModelRefused,
+    ModelUnavailable,
+)
 
 FAILURES_TO_OPEN = 3
 REST_SECONDS = 60.0
@@ -39,10 +44,10 @@ class Circuit:
 
     @contextmanager
     def passage(self) -> Iterator[None]:
-        """Pass, and report how it went. Raises ModelUnavailable when nothing may pass."""
+        """Pass, and report how it went. Raises CircuitOpen when nothing may pass."""
         if self.state == "open" or (self.state == "half-open" and self._probing):
             left = max(0.0, self._rest - (self._clock() - self._opened_at))
-            raise ModelUnavailable(
+            raise CircuitOpen(
                 f"the model failed {self._failures} times; the next try is in {left:.0f} s"
             )
         probe = self._probing = self.state == "half-open"

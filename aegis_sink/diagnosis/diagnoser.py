@@ -17,7 +17,16 @@ from aegis_sink.diagnosis.answer import Answer, checked, read_answer
 from aegis_sink.diagnosis.assess import Assessment, Standing, choose
 from aegis_sink.diagnosis.case import Case
 from aegis_sink.diagnosis.circuit import Circuit
-from aegis_sink.diagnosis.errors import AnswerInvalid, LLMError, ModelRefused, ModelUnavailable
+from aegis_sink.diagnosis.errors import (
+    AnswerCut,
+    AnswerInvalid,
+    CircuitOpen,
+    LLMError,
+    ModelRefused,
+    ModelTooSlow,
+    PromptCut,
+    QueueTooLong,
+)
 from aegis_sink.diagnosis.model import Ask, LLMOptions, Model, Reply
 from aegis_sink.diagnosis.prompt import (
     ANSWER_TOKENS,
@@ -35,6 +44,9 @@ LEAST_SHARE_EVALUATED = 0.6
 """A server that evaluated less than this share of the estimate has cut the prompt."""
 
 MOST_WAITING = 16
+QUEUE_SHARE = 0.5
+"""Of the deadline: a question that waited longer for its turn has too little left to be answered."""
+
 HYPOTHESIS_CONFIDENCE = 0.3
 OBJECTION_FACTOR = 0.75
 
@@ -48,19 +60,27 @@ class Trust(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How a call ended, for the metrics."""
+    """How a call ended, for the metrics. `truncated`: the prompt or the answer was cut. `open`: the
+    circuit breaker. `shed`: the queue."""
 
     OK = "ok"
     REPAIRED = "repaired"
+    TRUNCATED = "truncated"
     INVALID = "invalid"
+    TIMEOUT = "timeout"
     UNAVAILABLE = "unavailable"
     REFUSED = "refused"
+    OPEN = "open"
     SHED = "shed"
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The ledger's entry for one `ask`: times in seconds, tokens over all rounds of it."""
+    """The ledger's entry for one `ask`: times in seconds, tokens over all rounds of it.
+
+    `answer_seconds` is what the answer's tokens took, 0 where the server does not tell.
+    `window_used` is the fullest prompt's share of the window, 0..1.
+    """
 
     outcome: Outcome
     seconds: float
@@ -68,6 +88,8 @@ class Call:
     load_seconds: float = 0.0
     prompt_tokens: int = 0
     answer_tokens: int = 0
+    answer_seconds: float = 0.0
+    window_used: float = 0.0
     dropped: int = 0
 
 
@@ -77,14 +99,18 @@ class _Ledger:
 
     load_seconds: float = 0.0
     prompt_tokens: int = 0
+    longest_prompt: int = 0
     answer_tokens: int = 0
+    answer_seconds: float = 0.0
     rounds: int = 0
 
     def add(self, reply: Reply) -> None:
         self.rounds += 1
         self.load_seconds += reply.load_seconds
         self.prompt_tokens += reply.prompt_tokens
+        self.longest_prompt = max(self.longest_prompt, reply.prompt_tokens)
         self.answer_tokens += reply.answer_tokens
+        self.answer_seconds += reply.answer_seconds
 
 
 def _ignore(_: Call) -> None:
@@ -142,16 +168,11 @@ class Diagnoser:
         queue_seconds = 0.0
         outcome, dropped = Outcome.OK, 0
         try:
-            if self._slots.locked() and self._waiting >= MOST_WAITING:
-                outcome = Outcome.SHED
-                raise ModelUnavailable(f"{self._waiting} questions are waiting for the model")
             async with asyncio.timeout(self._options.deadline):
-                self._waiting += 1
                 try:
-                    await self._slots.acquire()
+                    await self._turn()
                 finally:
-                    self._waiting -= 1
-                queue_seconds = self._clock() - started
+                    queue_seconds = self._clock() - started
                 try:
                     with self._circuit.passage():
                         answer = await self._answer(case, assessment, ledger)
@@ -159,12 +180,12 @@ class Diagnoser:
                     self._slots.release()
             outcome, dropped = (Outcome.REPAIRED if ledger.rounds > 1 else outcome), answer.dropped
         except TimeoutError as error:
-            outcome = Outcome.UNAVAILABLE
-            raise ModelUnavailable(
+            outcome = Outcome.TIMEOUT
+            raise ModelTooSlow(
                 f"no answer within {self._options.deadline:.0f} s (AEGIS_LLM_DEADLINE)"
             ) from error
         except LLMError as error:
-            outcome = outcome if outcome is Outcome.SHED else _outcome(error)
+            outcome = _outcome(error)
             raise
         finally:
             seconds = self._clock() - started
@@ -176,6 +197,8 @@ class Diagnoser:
                     ledger.load_seconds,
                     ledger.prompt_tokens,
                     ledger.answer_tokens,
+                    ledger.answer_seconds,
+                    ledger.longest_prompt / self._options.num_ctx,
                     dropped,
                 )
             )
@@ -201,6 +224,23 @@ class Diagnoser:
         """Close the connections."""
         await self._model.close()
 
+    async def _turn(self) -> None:
+        """Wait for a slot. Raises QueueTooLong at once when many wait, or after half the deadline:
+        a loaded Ollama lets requests wait without end and says nothing (facts/ollama.md §3.4)."""
+        if self._slots.locked() and self._waiting >= MOST_WAITING:
+            raise QueueTooLong(f"{self._waiting} questions are waiting for the model")
+        longest = self._options.deadline * QUEUE_SHARE
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(longest):
+                await self._slots.acquire()
+        except TimeoutError as error:
+            raise QueueTooLong(
+                f"other questions kept the model busy for {longest:.0f} s (AEGIS_LLM_CONCURRENCY)"
+            ) from error
+        finally:
+            self._waiting -= 1
+
     async def _answer(self, case: Case, assessment: Assessment, ledger: _Ledger) -> Answer:
         """One round, and one repair round when its answer cannot be used."""
         ask = build(case, assessment, fence=self._fence(), num_ctx=self._options.num_ctx)
@@ -222,7 +262,7 @@ class Diagnoser:
         ledger.add(reply)
         if reply.cut:
             # Never parsed: valid JSON around half a thought is worse than none.
-            raise AnswerInvalid("the answer was cut off before its end")
+            raise AnswerCut("the answer was cut off before its end")
         _whole_prompt_was_read(ask, reply, self._options.num_ctx)
         return reply.text
 
@@ -293,6 +333,14 @@ def _hypothesis(before: Diagnosis, answer: Answer, trust: Trust) -> Diagnosis:
 
 def _outcome(error: LLMError) -> Outcome:
     match error:
+        case PromptCut() | AnswerCut():
+            return Outcome.TRUNCATED
+        case ModelTooSlow():
+            return Outcome.TIMEOUT
+        case QueueTooLong():
+            return Outcome.SHED
+        case CircuitOpen():
+            return Outcome.OPEN
         case ModelRefused():
             return Outcome.REFUSED
         case AnswerInvalid():
@@ -302,13 +350,13 @@ def _outcome(error: LLMError) -> Outcome:
 
 
 def _whole_prompt_was_read(ask: Ask, reply: Reply, num_ctx: int) -> None:
-    """Raise ModelRefused when the server cut the prompt: it answers 200 and has lost the rules
+    """Raise PromptCut when the server cut the prompt: it answers 200 and has lost the rules
     (facts/ollama.md §3.5.1). Servers that tell no count cannot be checked."""
     if not reply.prompt_tokens:
         return
     least = ask.characters / PROSE_CHARACTERS_PER_TOKEN * LEAST_SHARE_EVALUATED
     if reply.prompt_tokens < least or reply.prompt_tokens >= num_ctx - ask.max_tokens:
-        raise ModelRefused(
+        raise PromptCut(
             f"the server read {reply.prompt_tokens} tokens of a prompt of {ask.characters} "
             f"characters: its window is not AEGIS_LLM_NUM_CTX={num_ctx} (see `ollama ps`)"
         )

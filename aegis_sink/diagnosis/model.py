@@ -51,13 +51,15 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer. `cut` means it stopped at `max_tokens`. Token counts are 0 where not told."""
+    """One answer. `cut` means it stopped at `max_tokens`. Token counts and seconds are 0 where not
+    told; `answer_seconds` is the time the answer's tokens took."""
 
     text: str
     cut: bool = False
     prompt_tokens: int = 0
     answer_tokens: int = 0
     load_seconds: float = 0.0
+    answer_seconds: float = 0.0
 
 
 class Model(Protocol):

@@ -11,7 +11,7 @@ from aegis_sink.diagnosis.wire import ServerAnswered, Wire, error_text
 
 KEEP_ALIVE = "30m"
 NANOSECONDS = 1e-9
-_CLOUD = re.compile(r"[:-]cloud$")
+_CLOUD = re.compile(r"[:-]cloud$", re.IGNORECASE)
 
 
 class OllamaModel:
@@ -46,15 +46,23 @@ class OllamaModel:
         if not reply.text.strip() and self._think is not None:
             self._think = None
             return await self.answer(ask)
+        if await self._forgets_the_schema(ask, reply):
+            without = await self._chat(ask, think=False)
+            return without if "{" in without.text else reply
         return reply
 
     async def warm_up(self) -> None:
-        """Load the model: an empty conversation with the same options (§3.1)."""
+        """Load the model: an empty conversation with the same options (§3.1). Raises ModelRefused
+        when it was loaded with a smaller window than was asked for, which only shows now."""
         body = self._body(()) | {"stream": False}
         try:
             await self._wire.fetch("/api/chat", body, seconds=self._options.first_byte_timeout)
+            running = await self._wire.fetch("/api/ps")
         except ServerAnswered as error:
             raise self.meaning(error) from error
+        small = self._window_too_small(running)
+        if small:
+            raise ModelRefused(small)
 
     async def status(self) -> str:
         """Version, whether the model is there, and the window it was really loaded with."""
@@ -71,24 +79,46 @@ class OllamaModel:
         wanted = tagged(self._options.model)
         if wanted not in {tagged(str(m.get("name"))) for m in _models(tags)}:
             return f"{here}: {self._missing()}"
-        loaded = [m for m in _models(running) if tagged(str(m.get("name"))) == wanted]
-        if not loaded:
+        if wanted not in {tagged(str(m.get("name"))) for m in _models(running)}:
             return f"{here}: {self.name} is there, not loaded"
-        window = loaded[0].get("context_length")
-        if isinstance(window, int) and window < self._options.num_ctx:
-            return (
-                f"{here}: {self.name} is loaded with a window of {window} tokens, less than "
-                f"AEGIS_LLM_NUM_CTX={self._options.num_ctx}; lower the setting"
-            )
-        return f"{here}: {self.name} is loaded"
+        return f"{here}: {self._window_too_small(running) or f'{self.name} is loaded'}"
 
     async def close(self) -> None:
         """Close the connections."""
         await self._wire.close()
 
-    async def _chat(self, ask: Ask) -> Reply:
+    async def _forgets_the_schema(self, ask: Ask, reply: Reply) -> bool:
+        """Some servers ignore `format` for thinking models that are told not to think
+        (§3.5.2): a repaired answer without any JSON, from a model that can think."""
+        repaired = any(m.role == "assistant" for m in ask.messages)
+        if not repaired or reply.cut or "{" in reply.text or self._think is None:
+            return False
+        try:
+            shown = await self._wire.fetch("/api/show", {"model": self._options.model})
+        except (ServerAnswered, ModelUnavailable):
+            return False
+        abilities = shown.get("capabilities") if isinstance(shown, Mapping) else None
+        return isinstance(abilities, list) and "thinking" in abilities
+
+    def _window_too_small(self, running: object) -> str:
+        """What is wrong with the window of the loaded model, by /api/ps; "" when nothing is."""
+        wanted = tagged(self._options.model)
+        for one in _models(running):
+            window = one.get("context_length")
+            if tagged(str(one.get("name"))) != wanted or not isinstance(window, int):
+                continue
+            if window < self._options.num_ctx:
+                return (
+                    f"{self.name} is loaded with a window of {window} tokens, less than "
+                    f"AEGIS_LLM_NUM_CTX={self._options.num_ctx}; lower the setting"
+                )
+        return ""
+
+    async def _chat(self, ask: Ask, *, think: bool = True) -> Reply:
         messages = tuple({"role": m.role, "content": m.text} for m in ask.messages)
         body = self._body(messages) | {"format": ask.schema, "stream": True}
+        if not think:
+            body.pop("think", None)
         body["options"] = {**self._options_sent(), "num_predict": ask.max_tokens}
         parts: list[str] = []
         async for line in self._wire.stream("/api/chat", body):
@@ -178,6 +208,7 @@ def _reply(text: str, last: Mapping[str, Any]) -> Reply:
         prompt_tokens=_count(last.get("prompt_eval_count")),
         answer_tokens=_count(last.get("eval_count")),
         load_seconds=_count(last.get("load_duration")) * NANOSECONDS,
+        answer_seconds=_count(last.get("eval_duration")) * NANOSECONDS,
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import aiohttp
 
-from aegis_sink.diagnosis.errors import AnswerInvalid, ModelUnavailable
+from aegis_sink.diagnosis.errors import AnswerInvalid, ModelTooSlow, ModelUnavailable
 from aegis_sink.diagnosis.model import LLMOptions
 
 CONNECT_SECONDS = 5.0
@@ -104,7 +104,7 @@ class Wire:
                     first = await response.content.readany()
             except TimeoutError as error:
                 _close(response)
-                raise ModelUnavailable(
+                raise ModelTooSlow(
                     f"{self._url} sent nothing for {self._options.first_byte_timeout:.0f} s: the "
                     "model is still loading or other requests are before this one "
                     "(AEGIS_LLM_FIRST_BYTE_TIMEOUT)"
@@ -134,7 +134,7 @@ class Wire:
             async with asyncio.timeout(self._options.idle_timeout):
                 return await response.content.readany()
         except TimeoutError as error:
-            raise ModelUnavailable(
+            raise ModelTooSlow(
                 f"{self._url} fell silent for {self._options.idle_timeout:.0f} s in the middle of "
                 "an answer (AEGIS_LLM_IDLE_TIMEOUT)"
             ) from error

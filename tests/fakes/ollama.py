@@ -180,7 +180,8 @@ class FakeOllama:
         info = {"general.architecture": "llama", "llama.context_length": self.trained}
         if model not in self.models:
             return _error(404, f"model '{model}' not found")
-        return web.json_response({"model_info": info, "capabilities": ["completion"]})
+        able = ["completion", "thinking"] if model in self.thinking_models else ["completion"]
+        return web.json_response({"model_info": info, "capabilities": able})
 
     async def _ps(self, _: web.Request) -> web.Response:
         loaded = [
@@ -300,6 +301,7 @@ class FakeOllama:
             "total_duration": 2_000_000_000,
             "load_duration": 500_000_000,
             "eval_count": turn.answer_tokens,
+            "eval_duration": 1_250_000_000,
         }
         if evaluated:
             last["prompt_eval_count"] = evaluated

@@ -130,6 +130,31 @@ async def test_a_server_that_cut_the_prompt_is_not_believed(ollama: FakeOllama) 
     with pytest.raises(ModelRefused, match="AEGIS_LLM_NUM_CTX"):
         await rig.diagnoser.ask(case, assessed(case))
     await rig.diagnoser.close()
+    assert rig.calls[0].outcome is Outcome.TRUNCATED
+
+
+async def test_a_question_that_waited_half_its_time_is_shed(ollama: FakeOllama) -> None:
+    case = make_case(seen=crashing(REFUSED))
+    assessment = assessed(case)
+    ollama.default = Silent()
+    rig = Rig(ollama, deadline=1.0)
+    asking = [asyncio.create_task(rig.diagnoser.ask(case, assessment)) for _ in range(2)]
+    errors = await asyncio.gather(*asking, return_exceptions=True)
+    await rig.diagnoser.close()
+    assert ["AEGIS_LLM_CONCURRENCY" in str(error) for error in errors] == [False, True]
+    assert [call.outcome for call in rig.calls] == [Outcome.SHED, Outcome.TIMEOUT]
+
+
+async def test_the_ledger_holds_what_the_server_tells_of_its_work(ollama: FakeOllama) -> None:
+    case = make_case(seen=crashing(REFUSED))
+    ollama.script.append(Says(answer_text(), prompt_tokens=2048))
+    rig = Rig(ollama, num_ctx=8192)
+    await rig.diagnoser.ask(case, assessed(case))
+    await rig.diagnoser.close()
+    (call,) = rig.calls
+    assert call.load_seconds == pytest.approx(0.5)
+    assert call.answer_seconds == pytest.approx(1.25)
+    assert call.window_used == pytest.approx(0.25)
 
 
 async def test_no_more_questions_run_at_once_than_are_allowed(ollama: FakeOllama) -> None:
@@ -173,7 +198,7 @@ async def test_the_deadline_covers_everything(ollama: FakeOllama) -> None:
     with pytest.raises(ModelUnavailable, match="AEGIS_LLM_DEADLINE"):
         await rig.diagnoser.ask(case, assessed(case))
     await rig.diagnoser.close()
-    assert rig.calls[0].outcome is Outcome.UNAVAILABLE
+    assert rig.calls[0].outcome is Outcome.TIMEOUT
 
 
 async def test_after_three_failures_the_server_rests_and_one_probe_goes_first(
@@ -190,6 +215,7 @@ async def test_after_three_failures_the_server_rests_and_one_probe_goes_first(
     with pytest.raises(ModelUnavailable, match="next try"):
         await rig.diagnoser.ask(case, assessment)
     assert len(ollama.chats) == asked
+    assert rig.calls[-1].outcome is Outcome.OPEN
     assert "circuit open" in await rig.diagnoser.status()
     rig.now += 60
     ollama.default = Says(answer_text())

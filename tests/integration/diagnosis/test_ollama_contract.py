@@ -269,7 +269,8 @@ async def test_the_status_tells_a_window_smaller_than_asked(ollama: FakeOllama) 
     ollama.window = 2048
     model = _model(ollama)
     assert "not loaded" in await model.status()
-    await model.warm_up()
+    with pytest.raises(ModelRefused):
+        await model.warm_up()
     assert "window of 2048" in await model.status()
     await model.close()
 
@@ -298,3 +299,41 @@ async def test_the_fake_refuses_what_ollama_does_not_know(ollama: FakeOllama) ->
         session.post(f"{ollama.url}/api/chat", json=body) as response,
     ):
         assert response.status == 400
+
+
+async def test_a_model_that_cannot_think_is_asked_without_the_switch(ollama: FakeOllama) -> None:
+    ollama.script.extend([Fails(400, '"llama3.2" does not support thinking'), Says("{}")])
+    model = _model(ollama)
+    assert (await model.answer(ASK)).text == "{}"
+    await model.close()
+    assert ["think" in body for body in ollama.chats] == [True, False]
+
+
+@pytest.mark.parametrize(("thinks", "asked"), [(True, 2), (False, 1)])
+async def test_a_thinking_model_that_forgets_the_schema_is_asked_without_the_switch(
+    ollama: FakeOllama, *, thinks: bool, asked: int
+) -> None:
+    if thinks:
+        ollama.thinking_models.add("llama3.2:latest")
+    ollama.script.extend([Says("It is the database."), Says("{}")])
+    model = _model(ollama)
+    repaired = Ask((*ASK.messages, Message("assistant", "?"), Message("user", "Again.")), SCHEMA, 9)
+    assert (await model.answer(repaired)).text == ("{}" if thinks else "It is the database.")
+    await model.close()
+    assert ["think" in body for body in ollama.chats] == [True, False][:asked]
+
+
+async def test_the_warm_up_tells_a_window_smaller_than_asked(ollama: FakeOllama) -> None:
+    ollama.window = 2048
+    model = _model(ollama)
+    with pytest.raises(ModelRefused, match="window of 2048"):
+        await model.warm_up()
+    await model.close()
+
+
+async def test_an_answer_tells_how_long_its_tokens_took(ollama: FakeOllama) -> None:
+    ollama.script.append(Says("{}"))
+    model = _model(ollama)
+    reply = await model.answer(ASK)
+    await model.close()
+    assert reply.answer_seconds == pytest.approx(1.25)
