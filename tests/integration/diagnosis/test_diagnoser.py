@@ -16,7 +16,7 @@ from aegis_sink.diagnosis.diagnoser import (
     unanswered,
 )
 from aegis_sink.diagnosis.errors import AnswerInvalid, ModelRefused, ModelUnavailable
-from aegis_sink.diagnosis.model import LLMOptions
+from aegis_sink.diagnosis.model import Ask, LLMOptions, Reply
 from aegis_sink.diagnosis.ollama import OllamaModel
 from aegis_sink.diagnosis.wire import Wire
 from aegis_sink.model import Verdict
@@ -133,16 +133,39 @@ async def test_a_server_that_cut_the_prompt_is_not_believed(ollama: FakeOllama) 
     assert rig.calls[0].outcome is Outcome.TRUNCATED
 
 
-async def test_a_question_that_waited_half_its_time_is_shed(ollama: FakeOllama) -> None:
+class Mute:
+    """A model that never answers, without a socket: for virtual time."""
+
+    name = "mute"
+
+    async def answer(self, _: Ask) -> Reply:
+        """Nothing, for ever."""
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def warm_up(self) -> None:
+        """Nothing."""
+
+    async def status(self) -> str:
+        """Nothing."""
+        return ""
+
+    async def close(self) -> None:
+        """Nothing."""
+
+
+@pytest.mark.looptime
+async def test_a_question_that_waited_half_its_time_is_shed() -> None:
     case = make_case(seen=crashing(REFUSED))
     assessment = assessed(case)
-    ollama.default = Silent()
-    rig = Rig(ollama, deadline=1.0)
-    asking = [asyncio.create_task(rig.diagnoser.ask(case, assessment)) for _ in range(2)]
+    calls: list[Call] = []
+    clock = asyncio.get_running_loop().time
+    diagnoser = Diagnoser(Mute(), LLMOptions(deadline=600), observe=calls.append, clock=clock)
+    asking = [diagnoser.ask(case, assessment) for _ in range(2)]
     errors = await asyncio.gather(*asking, return_exceptions=True)
-    await rig.diagnoser.close()
     assert ["AEGIS_LLM_CONCURRENCY" in str(error) for error in errors] == [False, True]
-    assert [call.outcome for call in rig.calls] == [Outcome.SHED, Outcome.TIMEOUT]
+    assert [call.outcome for call in calls] == [Outcome.SHED, Outcome.TIMEOUT]
+    assert [call.queue_seconds for call in calls] == pytest.approx([300, 0], abs=1)
 
 
 async def test_the_ledger_holds_what_the_server_tells_of_its_work(ollama: FakeOllama) -> None:
