@@ -18,6 +18,11 @@ _TOO_SLOW = (
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-type: application/json\r\n"
     b"content-length: %d\r\n\r\n%s" % (len(_TOO_SLOW_BODY), _TOO_SLOW_BODY)
 )
+_NO_UPGRADE_BODY = b'{"error":"nothing was stored: send it as plain HTTP/1.1, without Upgrade"}'
+_NO_UPGRADE = (
+    b"HTTP/1.1 501 Not Implemented\r\nconnection: close\r\ncontent-type: application/json\r\n"
+    b"content-length: %d\r\n\r\n%s" % (len(_NO_UPGRADE_BODY), _NO_UPGRADE_BODY)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +131,11 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The parser saw the empty line after the head."""
         self._in_head = False
+        if self._body_would_be_lost():
+            self._cut("upgrade")
+            self.transport.write(_NO_UPGRADE)
+            self.transport.close()
+            return
         before = self.cycle
         super().on_headers_complete()
         if self.cycle is not before and self.scope["method"] != "HEAD":  # HEAD has only a head
@@ -133,9 +143,19 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The parser saw a request's last byte."""
+        if self._body_would_be_lost():
+            return
         self._request_arrived()
         self._last_request = self.loop.time()
         super().on_message_complete()
+
+    def _body_would_be_lost(self) -> bool:
+        # The parser stops behind a head that asks for an upgrade (`curl --http2 -d`): nothing
+        # that was not read may be answered 200.
+        return self.parser.should_upgrade() and any(
+            (name == b"content-length" and value.strip(b"0")) or name == b"transfer-encoding"
+            for name, value in self.headers
+        )
 
     def pause_writing(self) -> None:
         """The transport's buffer is full."""

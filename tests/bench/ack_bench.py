@@ -52,6 +52,9 @@ def run() -> dict[str, Numbers]:
             # A sink of its own each round: the problems are new each time.
             with _echo() as echo_port:
                 rounds.setdefault("echo beside new", []).append(_load(echo_port, CONNECTIONS, new))
+                rounds.setdefault("echo new serial", []).append(_load(echo_port, 1, new))
+            with tempfile.TemporaryDirectory(dir=place) as fresh, sink(Path(fresh)) as port:
+                rounds.setdefault("new serial", []).append(_load(port, 1, new))
             with tempfile.TemporaryDirectory(dir=place) as fresh, sink(Path(fresh)) as port:
                 result = _load(port, CONNECTIONS, new)
                 rounds.setdefault("new problems", []).append(result)
@@ -71,6 +74,8 @@ def _ratios(medians: dict[str, Numbers], commit: float) -> Numbers:
         "new problems / echo, per second": new["per_second"]
         / medians["echo beside new"]["per_second"],
         "serial p50 / (commit + echo p50)": medians["re-posts serial"]["p50_ms"] / bare,
+        "new problems serial p50 / (commit + echo p50)": medians["new serial"]["p50_ms"]
+        / (commit + medians["echo new serial"]["p50_ms"]),
         "re-posts p99 / p50": again["p99_ms"] / again["p50_ms"],
         "new problems p99 / p50": new["p99_ms"] / new["p50_ms"],
     }

@@ -104,6 +104,17 @@ async def test_an_answer_leaves_in_one_piece_and_one_without_a_body_too(
     assert wrote[1].endswith(b"\r\n\r\n")
 
 
+async def test_a_body_behind_an_upgrade_is_refused_and_never_answered_200(served: Any) -> None:
+    reader, writer = await served.connect()
+    upgrade = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n"
+    writer.write(WHOLE.replace(b"host: x\r\n", b"host: x\r\n" + upgrade))
+    answer = await until_closed(reader)
+    assert answer.startswith(b"HTTP/1.1 501 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert (await served.get("/v1/quarantine")).json["quarantine"] == []
+    assert (await served.get("/v1/incidents")).json["incidents"] == []
+
+
 async def test_empty_lines_after_a_request_keep_no_connection(serve: Any) -> None:
     async with serve(Limits(request_seconds=0.3)) as served:
         reader, writer = await served.connect()
