@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -54,7 +55,7 @@ from aegis_sink.notify.pacer import Pacer
 from aegis_sink.notify.slack import SlackBot
 from aegis_sink.notify.terminal import TerminalNotifier
 from aegis_sink.notify.webhook import SlackWebhook
-from aegis_sink.reconciling import Reconciling, build_reconciling
+from aegis_sink.reconciling import Reconciling, build_reconciling, reconcile_now
 from aegis_sink.routes import routes_of
 from aegis_sink.settings import Settings, SettingsError, is_loopback
 from aegis_sink.store import installation, jobs
@@ -75,6 +76,8 @@ from aegis_sink.web.slack import SlackActions
 log = logging.getLogger(__name__)
 
 STOP_GRACE_SECONDS = 10.0
+LIST_SECONDS = 300.0
+"""How long who asks for a list waits for it: 10,000 new Results take about ten seconds."""
 # Jobs that run side by side share commits; the cluster's client and Slack's pace hold them back.
 COLLECT_AT_ONCE = 16
 TELL_AT_ONCE = 16
@@ -321,6 +324,7 @@ async def build(
         posts=lambda: door.sorting.posts,
     )
     reconciling = None
+    look = None
     if isinstance(cluster, KubernetesCluster):
         reconciling = build_reconciling(
             settings,
@@ -332,6 +336,7 @@ async def build(
             wake=worker.wake,
             metrics=metrics,
         )
+        look = partial(reconcile_now, reconciling, seconds=LIST_SECONDS)
     replay = Replay(database, door, settings.cluster_name)
     gate = ApiGate(
         _secret(settings.api_token),
@@ -393,7 +398,7 @@ async def build(
         routes=[
             Route("/v1/findings", post_findings),
             *api.routes(),
-            *ReconcileApi(gate, reconciling.once if reconciling else None).routes(),
+            *ReconcileApi(gate, look).routes(),
             *slack_actions.routes(),
             *SilenceApi(database, guard, muting, clock, new_id, worker.wake).routes(),
             *health.routes(),

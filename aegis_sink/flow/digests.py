@@ -102,6 +102,7 @@ class Digests:
                 await self.database.write(again)
 
     async def _tell(self, root: DigestRoot) -> None:
+        read_at = self.clock()
         digest = await self.database.read(lambda c: digests.get(c, root.id))
         if root.told_at is None:
             if not root.nonce and all(line.state is State.RESOLVED for line in digest.lines):
@@ -115,7 +116,7 @@ class Digests:
                     await self.notifier.edit_digest(digest, posted)
                 except MessageGone as error:
                     log.warning("a digest: %s; not posted again", error)
-        await self.database.write(lambda c: self._told(c, digest, posted))
+        await self.database.write(lambda c: self._told(c, digest, posted, read_at))
         self.wake()
 
     async def _post(self, root: DigestRoot, digest: Digest) -> Posted:
@@ -134,9 +135,12 @@ class Digests:
             )
         return await self.notifier.post_digest(digest, nonce=nonce, channel=root.intended_channel)
 
-    def _told(self, connection: Connection, digest: Digest, posted: Posted) -> None:
+    def _told(
+        self, connection: Connection, digest: Digest, posted: Posted, read_at: datetime
+    ) -> None:
+        """What changed after `read_at`, while it was on its way, is told by the next edit."""
         now = self.clock()
-        told = digests.told(connection, digest, posted, now=now)
+        told = digests.told(connection, digest, posted, read_at=read_at, now=now)
         if digest.kind is DigestKind.STORM:
             again = now + self.repeat_interval
             jobs.enqueue_many(connection, dict.fromkeys(((one, jobs.TELL) for one in told), again))

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from aegis_sink.model import Finding, Incident, State
 from aegis_sink.model.codec import finding_to_json
-from aegis_sink.store import jobs, tables
+from aegis_sink.store import digests, jobs, tables
 
 T = TypeVar("T")
 
@@ -88,6 +88,7 @@ class _Rows:
     jobs: dict[tuple[str, str], datetime] = field(default_factory=dict)
     touched: dict[str, tuple[int, datetime]] = field(default_factory=dict)
     """Incident → (how often it was seen, when for the last time)."""
+    reopened: dict[str, datetime] = field(default_factory=dict)
 
     def enqueue(self, incident_id: str, kind: str, due_at: datetime) -> None:
         slot = (incident_id, kind)
@@ -170,6 +171,7 @@ def _present(
     seen.add(slot)
     if reopened:
         known[sighting.key].state = State.OPEN
+        rows.reopened[incident_id] = now
         rows.note(incident_id, now, "reopened", "K8sGPT reports it again")
     if created or reopened or new_finding:
         rows.enqueue(incident_id, jobs.COLLECT, now)
@@ -360,6 +362,8 @@ _MOVE_KEYS = (
 
 
 def _write(connection: Connection, rows: _Rows) -> None:
+    for incident_id, at in rows.reopened.items():
+        digests.incident_changed(connection, incident_id, now=at)
     if rows.deliveries:
         connection.execute(tables.deliveries.insert(), rows.deliveries)
     if rows.incidents:

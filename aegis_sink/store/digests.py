@@ -34,7 +34,7 @@ _UNTOLD = or_(_d.told_at.is_(None), _d.changed_at > _d.told_at)
 
 @dataclass(frozen=True, slots=True)
 class DigestRoot:
-    """The message of a digest: intended (`nonce`), posted (`ts`), told at all (`told_at`)."""
+    """The message of a digest: intended (`nonce`), posted (`ts`), told as it stood at `told_at`."""
 
     id: str
     kind: DigestKind
@@ -59,7 +59,7 @@ def join(
     editable: bool,
 ) -> None:
     """Put an incident into the digest of its kind and channel that was opened after `since`, else
-    into a new one.
+    into a new one. One that is back joins again, to be told again.
 
     Where messages cannot be edited, a digest that was told takes no more.
     """
@@ -86,8 +86,8 @@ def join(
         _changed(connection, digest_id, now, due_at if row.told_at is None else now + EDIT_DELAY)
     connection.execute(
         insert(tables.digest_incidents)
-        .values(digest_id=digest_id, incident_id=incident_id)
-        .on_conflict_do_nothing()
+        .values(digest_id=digest_id, incident_id=incident_id, joined_at=now)
+        .on_conflict_do_update(set_={"joined_at": now})
     )
 
 
@@ -163,21 +163,24 @@ def intend(connection: Connection, digest_id: str, nonce: str, *, now: datetime)
 
 
 def told(
-    connection: Connection, digest: Digest, posted: Posted, *, now: datetime
+    connection: Connection, digest: Digest, posted: Posted, *, read_at: datetime, now: datetime
 ) -> tuple[str, ...]:
-    """It was posted or edited; the ids of the incidents that were told by it for the first time."""
+    """It was posted or edited as it stood at `read_at`; the ids of the incidents that joined since
+    it was told before, and are told by it now."""
     connection.execute(
         tables.digests.update()
         .where(_d.id == digest.id)
-        .values(told_at=now, channel=posted.channel, ts=posted.ts)
+        .values(told_at=read_at, channel=posted.channel, ts=posted.ts)
     )
     n = tables.notices.c
     known = set(
         connection.execute(
-            select(n.incident_id).where(
+            select(n.incident_id)
+            .join_from(tables.notices, tables.digest_incidents, n.incident_id == _m.incident_id)
+            .where(
+                _m.digest_id == digest.id,
                 n.reason == NoticeReason.DIGEST,
-                n.at >= digest.opened_at,
-                n.incident_id.in_(select(_m.incident_id).where(_m.digest_id == digest.id)),
+                n.at >= _m.joined_at,
             )
         ).scalars()
     )

@@ -291,6 +291,7 @@ digest_incidents = Table(
     metadata,
     Column("digest_id", ForeignKey("digests.id", ondelete="CASCADE"), primary_key=True),
     Column("incident_id", ForeignKey("incidents.id", ondelete="CASCADE"), primary_key=True),
+    Column("joined_at", UtcTime, nullable=False),
     Index("ix_digest_incidents_incident_id", "incident_id"),
 )
 

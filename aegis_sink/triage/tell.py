@@ -171,10 +171,17 @@ def _storm() -> Decision:
 def _told_with_others(
     incident: Incident, last: Notice, now: datetime, rules: TellRules, crowded: bool
 ) -> Decision:
-    """It was told in a digest: alone only when it is worse than was told, or lasts."""
+    """It was told in a digest: alone only when it is worse than was told, came back, or lasts."""
+    begun = _begun(incident)
+    is_back = begun > last.at
     if incident.severity is Severity.HINT and rules.hints != "now":
-        return _held(Held.HINT, "a hint was told in a digest")
-    if _is_worse(incident, last):
+        return _hint(rules) if is_back else _held(Held.HINT, "a hint was told in a digest")
+    if is_back:
+        due = begun + rules.group_wait
+        if now < due:
+            return _held(Held.WAITS, "it is back; waits for more findings", due)
+        reason, because = NoticeReason.REOPENED, "it is back after its end showed in a digest"
+    elif _is_worse(incident, last):
         reason, because = NoticeReason.CHANGED, f"it was {last.severity} and is {incident.severity}"
     elif now >= (due := last.at + rules.repeat_interval):
         reason, because = NoticeReason.REPEAT, "it is still there, and the repeat interval is over"

@@ -141,6 +141,8 @@ class ResultsApi:
             return web.json_response({"gitVersion": "v1.36.3"})
         if request.path.startswith(LEASES):
             return await self._lease(request)
+        if "core.k8sgpt.ai" not in request.path:
+            return _status(404, "the server could not find the requested resource")
         if not self.installed:
             return _status(404, "the server could not find the requested resource")
         if not self.allowed:

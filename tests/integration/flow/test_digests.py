@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from aegis_sink.model import DigestKind, Mute, MuteKind, NoticeReason, State
+from aegis_sink.model import Digest, DigestKind, Mute, MuteKind, NoticeReason, Posted, State
 from aegis_sink.notify.digest import compose_digest
 from aegis_sink.notify.plain import plain_lines
-from aegis_sink.store import mutes
+from aegis_sink.store import incidents, mutes
 from tests.integration.flow.conftest import Flow, stated
 
 CRASH = "Deployment shop/{0} has 1 replicas but 0 are available"
@@ -122,6 +122,100 @@ async def test_what_outlives_the_storm_is_told_alone_after_the_repeat_interval(
     await flow.after(90)
     await flow.after(4 * 3600)
     assert (await flow.reasons(last.id))[:2] == ["digest", "repeat"]
+
+
+async def ended(flow: Flow, name: str) -> None:
+    await flow.post(replace(stated("Deployment", name), gone=True))
+    await flow.after(90)
+
+
+async def test_what_was_told_in_a_digest_and_is_back_after_its_end_is_told_to_be_reopened(
+    flow: Flow,
+) -> None:
+    await storm(flow, 30)
+    await flow.after(10)
+    await flow.after(10)
+    [digest] = flow.channel.digests.values()
+    last = digest.lines[-1]
+    await ended(flow, last.subject.name)
+    await flow.after(900)
+    flow.clock.now += timedelta(seconds=1)
+    await flow.post(
+        stated("Deployment", last.subject.name, CRASH.format(last.subject.name)),
+    )
+    assert await flow.reasons(last.id) == ["digest"]
+    await flow.after(10)
+    assert await flow.reasons(last.id) == ["digest", "reopened"]
+    [message] = [one for one in flow.channel.roots.values() if one.id == last.id]
+    assert message.state is State.OPEN
+    await flow.after(20)
+    [after] = flow.channel.digests.values()
+    assert {line.id: line.state for line in after.lines}[last.id] is State.OPEN
+    await ended(flow, last.subject.name)
+    assert await flow.reasons(last.id) == ["digest", "reopened", "resolved"]
+
+
+async def test_what_is_back_while_the_storm_lasts_is_told_in_its_digest_again(flow: Flow) -> None:
+    await storm(flow, 30)
+    await flow.after(10)
+    await flow.after(10)
+    [digest] = flow.channel.digests.values()
+    last = digest.lines[-1]
+    await ended(flow, last.subject.name)
+    await flow.post(
+        stated("Deployment", last.subject.name, CRASH.format(last.subject.name)),
+    )
+    await flow.after(10)
+    await flow.after(20)
+    [after] = flow.channel.digests.values()
+    assert {line.id: line.state for line in after.lines}[last.id] is State.OPEN
+    assert await flow.reasons(last.id) == ["digest", "digest"]
+    await flow.after(4 * 3600)
+    assert await flow.reasons(last.id) == ["digest", "digest", "repeat"]
+
+
+async def test_what_changes_while_a_digest_is_on_its_way_is_in_the_next_edit(
+    flow: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await storm(flow, 30)
+    await flow.after(10)
+    await flow.after(10)
+    [digest] = flow.channel.digests.values()
+    last, other = digest.lines[-2:]
+    await ended(flow, last.subject.name)
+    edit = flow.channel.edit_digest
+
+    async def slowly(digest: Digest, posted: Posted) -> None:
+        monkeypatch.setattr(flow.channel, "edit_digest", edit)
+        await edit(digest, posted)
+        flow.clock.now += timedelta(seconds=1)
+        await flow.database.write(
+            lambda c: incidents.set_state(
+                c, other.id, State.RESOLVED, at=flow.clock.now, what="resolved"
+            )
+        )
+        flow.clock.now += timedelta(seconds=1)
+
+    monkeypatch.setattr(flow.channel, "edit_digest", slowly)
+    await flow.after(20)
+    await flow.after(20)
+    [after] = flow.channel.digests.values()
+    states = {line.id: line.state for line in after.lines}
+    assert (states[last.id], states[other.id]) == (State.RESOLVED, State.RESOLVED)
+
+
+async def test_a_hint_that_is_back_is_told_in_the_next_digest(flow: Flow) -> None:
+    one = await hint(flow, "one")
+    await until_nine(flow)
+    await flow.post(replace(stated("ConfigMap", "one"), gone=True))
+    await flow.after(90)
+    await hint(flow, "one")
+    await until_nine(flow)
+    await until_nine(flow)
+    assert len(flow.channel.digests) == 2
+    assert await flow.reasons(one) == ["digest", "digest"]
+    await until_nine(flow)
+    assert len(flow.channel.digests) == 2
 
 
 @pytest.mark.parametrize("lost", [True, False])

@@ -186,6 +186,7 @@ def upgrade() -> None:
         "digest_incidents",
         sa.Column("digest_id", sa.String(length=32), nullable=False),
         sa.Column("incident_id", sa.String(length=32), nullable=False),
+        sa.Column("joined_at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
             ["digest_id"],
             ["digests.id"],
