@@ -172,7 +172,7 @@ def _told_with_others(
     incident: Incident, last: Notice, now: datetime, rules: TellRules, crowded: bool
 ) -> Decision:
     """It was told in a digest: alone only when it is worse than was told, came back, or lasts."""
-    begun = _begun(incident)
+    begun = incident.began_at
     is_back = begun > last.at
     if incident.severity is Severity.HINT and rules.hints != "now":
         return _hint(rules) if is_back else _held(Held.HINT, "a hint was told in a digest")
