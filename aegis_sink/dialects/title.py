@@ -74,19 +74,21 @@ def _kind_and_name(rest: str) -> tuple[str, str] | None:
         line = line[:-1].rstrip()
     elif "*" in line:
         line = line.partition("*")[0].rstrip()  # a fork writes labels and images behind the title
-    # A fork writes them into the title: the first word that is namespace/name says where they
-    # begin, since the kind before it has no such word but perhaps its first.
     words = line.split(" ")
-    for place in range(1, len(words)):
-        if "/" in words[place] and _is_name(words[place]):
-            break
-    else:
-        place = len(words) - 1
+    place = len(words) - 1
+    if not _is_path(words[place]):
+        # A fork writes them into the title: the first word that is namespace/name says where they
+        # begin, since the kind before it has no such word but perhaps its first.
+        place = next((n for n in range(1, len(words)) if _is_path(words[n])), place)
         if not (_is_name(words[place]) or _is_name(words[place], _ODD_NAME)):
             return None
     kind, name = " ".join(words[:place]), words[place]
     kind = clean(kind, NAME_LIMIT).strip()
     return (kind, name) if kind else None
+
+
+def _is_path(word: str) -> bool:
+    return "/" in word and _is_name(word)
 
 
 def _is_name(word: str, form: re.Pattern[str] = _NAME) -> bool:

@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 
 from standardwebhooks.webhooks import (
@@ -92,6 +93,8 @@ def signing_secrets(text: str) -> tuple[str, ...]:
     secrets = tuple(text.split())
     for secret in secrets:
         try:
+            # The library leaves out what is not base64: a misspelt secret would be a short one.
+            b64decode(secret.removeprefix("whsec_"), validate=True)
             Webhook(secret)
         except (ValueError, EmptyWebhookSecretError) as error:
             raise ValueError("a signing secret is base64, usually behind `whsec_`") from error

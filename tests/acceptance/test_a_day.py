@@ -4,9 +4,11 @@ Three rollouts go wrong, a node is away (600 findings), an analyzer fails, the s
 two of the operator's updates are lost.
 """
 
+import os
+
 import pytest
 
-from tests.acceptance.timeline import Timeline, seconds
+from tests.acceptance.timeline import LONG, Timeline, seconds
 from tests.fakes.small_cluster import Problem
 
 WORKLOADS = 200
@@ -27,6 +29,7 @@ HINTS = (
 )
 
 
+@pytest.mark.skipif(not os.environ.get("AEGIS_TEST_LONG"), reason=LONG)
 @pytest.mark.timeout(1200)  # a minute of a machine's time, and many of a busy one's
 def test_a_day_is_twelve_messages(timeline: Timeline) -> None:
     at, expect, cluster = timeline.at, timeline.expect, timeline.cluster

@@ -1,8 +1,10 @@
 """Very many Results at once: what people and the model get of it."""
 
+import os
+
 import pytest
 
-from tests.acceptance.timeline import Timeline
+from tests.acceptance.timeline import LONG, Timeline
 from tests.fakes.diagnosis_cases import answer_text
 from tests.fakes.ollama import Says
 from tests.fakes.small_cluster import Problem
@@ -17,6 +19,7 @@ def failing(number: int) -> Problem:
     return Problem("Deployment", path, (text,))
 
 
+@pytest.mark.skipif(not os.environ.get("AEGIS_TEST_LONG"), reason=LONG)
 @pytest.mark.timeout(1200)
 def test_two_thousand_results_at_once_are_few_messages_and_few_questions(
     timeline: Timeline,

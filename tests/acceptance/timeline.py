@@ -41,6 +41,7 @@ T = TypeVar("T")
 
 START = datetime(2026, 3, 2, tzinfo=UTC)  # a Monday
 SEED = 20260302
+LONG = "takes some minutes: set AEGIS_TEST_LONG=1"
 
 
 def seconds(when: str) -> float:

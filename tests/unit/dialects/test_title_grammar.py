@@ -27,6 +27,12 @@ from aegis_sink.model import ObjectRef
             "",
         ),
         (
+            ">*[cr] K8sGPT analysis of the my custom/thing ns/a*",
+            "cr",
+            ObjectRef("my custom/thing", "a", "ns"),
+            "",
+        ),
+        (
             ">*[cr] K8sGPT analysis of the ValidatingWebhookConfiguration /vpod.example.com*",
             "cr",
             ObjectRef("ValidatingWebhookConfiguration", "vpod.example.com"),
