@@ -60,7 +60,21 @@ def _is_list(document: Document) -> bool:
 
 REMEMBERED_BYTES = 16 * 1024
 
+
+def _parse_kept(document: Any, cluster: str) -> tuple[Finding, ...]:
+    """An item of quarantine, as `aegis-sink quarantine show --json` writes it: the body in it."""
+    inner = parse(document["body"].encode("utf-8", "replace"), allow_yaml=False)
+    if isinstance(inner, dict) and _is_kept(inner):
+        raise InvalidBody("quarantine", "$.body", "is an item of quarantine itself")
+    return read_document(inner, cluster=cluster).findings
+
+
+def _is_kept(document: Document) -> bool:
+    return {"body", "door", "reason"} <= document.keys()
+
+
 TABLE: tuple[Dialect, ...] = (
+    Dialect("quarantine", _is_kept, _parse_kept),
     Dialect("cloudevents", lambda d: "specversion" in d, parse_cloudevents),
     Dialect("slack", _is_slack, parse_slack),
     Dialect("watch_event", lambda d: "type" in d and "object" in d, parse_watch_event),

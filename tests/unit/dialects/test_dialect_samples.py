@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from aegis_sink.dialects.errors import InvalidBody
+from aegis_sink.dialects.errors import DialectError, InvalidBody
 from aegis_sink.dialects.table import TABLE, read, read_document, read_documents, schemas
 from aegis_sink.model import Finding, ObjectRef
 
@@ -225,3 +225,20 @@ def test_every_dialect_has_a_schema_that_names_itself() -> None:
         assert schema["$id"].endswith(f"/{name}.json")
         assert schema["title"]
         assert schema["description"]
+
+
+def test_an_item_of_quarantine_is_what_its_body_is() -> None:
+    body = (SAMPLES / "payloads" / "01-slack-pod-oomkilled.json").read_text("utf-8")
+    item = {"id": "q1", "door": "webhook", "reason": "unknown", "size": 7, "body": body}
+    found = read(json.dumps(item).encode(), cluster="here")
+    assert found.dialect == "quarantine"
+    assert found.findings == read(body.encode(), cluster="here").findings
+
+
+def test_an_item_of_quarantine_within_another_is_not_opened() -> None:
+    item = {"door": "webhook", "reason": "?", "body": "{}"}
+    twice = {"door": "webhook", "reason": "?", "body": json.dumps(item)}
+    with pytest.raises(InvalidBody, match="itself"):
+        read(json.dumps(twice).encode(), cluster="here")
+    with pytest.raises(DialectError, match="an object with nothing"):
+        read(json.dumps(item).encode(), cluster="here")
