@@ -13,6 +13,7 @@ from aegis_sink.dialects.title import GRAMMAR, Title, parse_title
 from aegis_sink.model import Finding
 
 _NUMBER = re.compile(r"(\d{1,4})\. ")
+_SOLUTION = re.compile(r"^(\d{1,4}\. )?[*_#\s]{0,8}Solution\b", re.MULTILINE)
 
 
 def parse_slack(document: Any, cluster: str) -> tuple[Finding, ...]:
@@ -47,10 +48,11 @@ def numbered_errors(text: str) -> tuple[str, ...]:
     """`1. a\\n2. b\\n` → ("a", "b"); () when the text is not such a list.
 
     The operator writes `"%d. %s\\n"` for each error, from 1, and a text may span lines. A model's
-    prose can look the same; it rarely ends with a newline, and where it does the Result, when it
-    can be read, has the last word.
+    prose can look the same; it rarely ends with a newline, and K8sGPT asks it for a "Solution:",
+    which no error text has. Where it slips through, the Result, when it can be read, has the last
+    word.
     """
-    if not text.startswith("1. ") or not text.endswith("\n"):
+    if not text.startswith("1. ") or not text.endswith("\n") or _SOLUTION.search(text):
         return ()
     errors: list[list[str]] = []
     for line in text[:-1].split("\n"):

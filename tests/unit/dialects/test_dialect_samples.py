@@ -242,3 +242,12 @@ def test_an_item_of_quarantine_within_another_is_not_opened() -> None:
         read(json.dumps(twice).encode(), cluster="here")
     with pytest.raises(DialectError, match="an object with nothing"):
         read(json.dumps(item).encode(), cluster="here")
+
+
+def test_a_models_numbered_advice_is_no_list_of_errors() -> None:
+    title = ">*[cr] K8sGPT analysis of the Pod shop/api*"
+    text = "1. Error: the container ran out of memory\n2. **Solution**: raise the limit\n"
+    body = {"text": title, "attachments": [{"text": text, "title": "Report"}]}
+    [finding] = read(json.dumps(body).encode(), cluster="here").findings
+    assert finding.errors == ()
+    assert "raise the limit" in finding.details
