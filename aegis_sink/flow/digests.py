@@ -11,7 +11,7 @@ from aegis_sink.flow.worker import back_off
 from aegis_sink.model import Digest, DigestKind, Posted, State
 from aegis_sink.notify.errors import MessageGone, NotifyError, NotifyUnavailable
 from aegis_sink.notify.notifier import Notifier
-from aegis_sink.store import digests, incidents, jobs
+from aegis_sink.store import digests, history, incidents, jobs
 from aegis_sink.store.database import Connection, Database
 from aegis_sink.store.digests import DigestRoot
 from aegis_sink.store.errors import StoreError
@@ -24,6 +24,12 @@ RETRY_SECONDS = 2.0
 RETRY_ATTEMPTS = 5  # of the worker's back-off: half a minute or so
 HINTS_WINDOW = timedelta(days=2)
 NOT_ASKED = "many problems at once: the model was not asked"
+
+
+_WITH_OTHERS = {
+    DigestKind.HINTS: "a hint waits for the digest of the day",
+    DigestKind.STORM: "many problems began at once",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,8 @@ class Digests:
             since=now - (HINTS_WINDOW if hints else WINDOW),
             editable=self.notifier.can_edit,
         )
+        what = f"told in a digest of {kind}"
+        history.note_once(connection, incident_id, now, what, _WITH_OTHERS[kind])
         if not hints:
             spare_the_model(connection, incident_id)
 

@@ -241,3 +241,11 @@ async def test_a_silenced_hint_is_in_no_digest(flow: Flow) -> None:
     await until_nine(flow)
     [digest] = flow.channel.digests.values()
     assert [line.id for line in digest.lines] == ids[1:]
+
+
+async def test_that_it_is_told_with_others_is_part_of_its_story(flow: Flow) -> None:
+    receipt = await flow.post(stated("ConfigMap", "old", "ConfigMap old is not used"))
+    await flow.after(10)
+    await flow.after(60)
+    story = [(entry.what, entry.reason) for entry in (await flow.incident(receipt.id)).history]
+    assert story.count(("told in a digest of hints", "a hint waits for the digest of the day")) == 1

@@ -254,7 +254,7 @@ async def test_a_body_that_is_no_longer_understood_goes_to_quarantine_at_a_repla
     def no_more(body: bytes, *, cluster: str, yaml: bool) -> Recognised:
         raise NotReadable("this version does not read it")
 
-    monkeypatch.setattr("aegis_sink.flow.replay.read", no_more)
+    monkeypatch.setattr("aegis_sink.intake.reading.read", no_more)
     [receipt] = await Replay(flow.database, flow.door, "east").incident(kept.id)
     assert (receipt.status, receipt.items) == (Status.QUARANTINED, ())
     [item] = await flow.database.read(quarantine.items)
