@@ -110,37 +110,42 @@ class Digests:
                 await self.database.write(again)
 
     async def _tell(self, root: DigestRoot) -> None:
+        nonce = root.nonce
+        if nonce is None:
+            digest = await self.database.read(lambda c: digests.get(c, root.id))
+            if all(line.state is State.RESOLVED for line in digest.lines):
+                await self.database.write(lambda c: digests.drop(c, root.id))
+                return
+            nonce, now = self.new_id(), self.clock()
+            await self.database.write(
+                partial(digests.intend, digest_id=root.id, nonce=nonce, now=now)
+            )
+        # Read after the intent: where nothing can be edited, nobody joins from then on, and
+        # whoever is a member stands in the message.
         read_at = self.clock()
         digest = await self.database.read(lambda c: digests.get(c, root.id))
         if root.told_at is None:
-            if not root.nonce and all(line.state is State.RESOLVED for line in digest.lines):
-                await self.database.write(lambda c: digests.drop(c, root.id))
-                return
-            posted = await self._post(root, digest)
-        else:
+            posted = await self._post(root, nonce, digest)
+        elif self.notifier.can_edit:
             posted = Posted(root.channel, root.ts)
-            if self.notifier.can_edit:
-                try:
-                    await self.notifier.edit_digest(digest, posted)
-                except MessageGone as error:
-                    log.warning("a digest: %s; not posted again", error)
+            try:
+                await self.notifier.edit_digest(digest, posted)
+            except MessageGone as error:
+                log.warning("a digest: %s; not posted again", error)
+        else:
+            await self.database.write(lambda c: digests.left_as_it_is(c, root.id, read_at))
+            return
         await self.database.write(lambda c: self._told(c, digest, posted, read_at))
         self.wake()
 
-    async def _post(self, root: DigestRoot, digest: Digest) -> Posted:
+    async def _post(self, root: DigestRoot, nonce: str, digest: Digest) -> Posted:
         """Found where a crash left it unknown, else posted: at most once."""
-        nonce = root.nonce
-        if nonce is not None and root.intended_at is not None:
+        if root.intended_at is not None:
             found = await self.notifier.find(
                 nonce, since=root.intended_at, channel=root.intended_channel
             )
             if found is not None:
                 return found
-        else:
-            nonce, now = self.new_id(), self.clock()
-            await self.database.write(
-                partial(digests.intend, digest_id=root.id, nonce=nonce, now=now)
-            )
         return await self.notifier.post_digest(digest, nonce=nonce, channel=root.intended_channel)
 
     def _told(

@@ -162,6 +162,11 @@ def intend(connection: Connection, digest_id: str, nonce: str, *, now: datetime)
     )
 
 
+def left_as_it_is(connection: Connection, digest_id: str, at: datetime) -> None:
+    """What changed until `at` cannot be shown: a message that was posted is not edited there."""
+    connection.execute(tables.digests.update().where(_d.id == digest_id).values(told_at=at))
+
+
 def told(
     connection: Connection, digest: Digest, posted: Posted, *, read_at: datetime, now: datetime
 ) -> tuple[str, ...]:

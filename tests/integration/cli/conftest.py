@@ -1,6 +1,7 @@
 """The commands, run in this process, and a real service in another for those that talk to one."""
 
 import json
+import logging
 import os
 import re
 import subprocess
@@ -60,6 +61,8 @@ def environment_for(folder: Path, **settings: str) -> Environment:
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     """Runs one command: arguments, then settings or a whole environment."""
+    # Logging that a command sets up ends with the test, as does the stream it writes to.
+    monkeypatch.setattr(logging.root, "handlers", list(logging.root.handlers))
 
     def once(*arguments: str, environment: Environment | None = None, **settings: str) -> Ended:
         for name in [name for name in os.environ if name.startswith("AEGIS_")]:

@@ -2,13 +2,15 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from aegis_sink.model import Digest, DigestKind, Mute, MuteKind, NoticeReason, Posted, State
 from aegis_sink.notify.digest import compose_digest
 from aegis_sink.notify.plain import plain_lines
-from aegis_sink.store import incidents, mutes
+from aegis_sink.store import digests, incidents, mutes
+from aegis_sink.store.database import Connection
 from tests.integration.flow.conftest import Flow, stated
 
 CRASH = "Deployment shop/{0} has 1 replicas but 0 are available"
@@ -249,3 +251,24 @@ async def test_that_it_is_told_with_others_is_part_of_its_story(flow: Flow) -> N
     await flow.after(60)
     story = [(entry.what, entry.reason) for entry in (await flow.incident(receipt.id)).history]
     assert story.count(("told in a digest of hints", "a hint waits for the digest of the day")) == 1
+
+
+async def test_who_joins_while_a_digest_is_on_its_way_stands_in_a_message(
+    flow: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow.channel.can_edit = False
+    await flow.post(stated("ConfigMap", "old", "ConfigMap old is not used"))
+    late = await flow.post(stated("Deployment", "web", "it fails"))
+    await flow.after(10)
+    intend = digests.intend
+
+    def overtaken(connection: Connection, **values: Any) -> None:
+        flow.digests.join(connection, DigestKind.HINTS, late.id, "")
+        intend(connection, **values)
+
+    monkeypatch.setattr(digests, "intend", overtaken)
+    await flow.after(24 * 3600)
+    await flow.after(60)
+    listed = {line.id for digest in flow.channel.digests.values() for line in digest.lines}
+    assert "digest" in await flow.reasons(late.id)
+    assert late.id in listed
