@@ -178,6 +178,22 @@ class Installation:
                 "AEGIS_LOG_LEVEL": "warning",
             },
         )
+        try:
+            url = await self._address(process)
+            # What it says is read on, or a full pipe would stop it.
+            assert process.stderr is not None
+            reading = asyncio.create_task(process.stderr.read())
+            timeout = aiohttp.ClientTimeout(total=10)
+            async with aiohttp.ClientSession(timeout=timeout) as session:
+                yield Sink(process, url, session)
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await process.wait()
+        await reading
+
+    async def _address(self, process: Process) -> str:
+        """Where it says that it listens."""
         assert process.stderr is not None
         said = ""
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -185,16 +201,7 @@ class Installation:
                 line = (await process.stderr.readline()).decode()
                 assert line, f"the program did not start: {said}"
                 said += line
-        # What it says is read on, or a full pipe would stop it.
-        reading = asyncio.create_task(process.stderr.read())
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
-            try:
-                yield Sink(process, found[1], session)
-            finally:
-                if process.returncode is None:
-                    process.terminate()
-                await process.wait()
-                await reading
+        return found[1]
 
     def roots(self, name: str) -> list[str]:
         """What people read in the root messages about one object."""
