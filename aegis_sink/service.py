@@ -284,6 +284,7 @@ async def build(
         resolve_hold=settings.resolve_hold,
         wake=lambda: worker.wake(),
         cluster=settings.cluster_name,
+        quarantine_max_bytes=settings.quarantine_max_bytes,
     )
     stages = {
         jobs.COLLECT: Stage(investigation.collect, COLLECT_AT_ONCE),

@@ -38,6 +38,7 @@ class Door:
     resolve_hold: timedelta
     wake: Callable[[], None]
     cluster: str
+    quarantine_max_bytes: int
     sorting: Sorting = field(init=False)
 
     def __post_init__(self) -> None:
@@ -95,12 +96,14 @@ class Door:
         """Keep a body that was not understood; CannotStore when it could not be kept."""
         item_id, at = self.new_id(), self.clock()
         reason = self.redact(reason)
+
+        def write(connection: Connection) -> None:
+            quarantine.put(connection, id=item_id, at=at, door=door, reason=reason, body=raw)
+            # At once: one broken sender could fill the disk before retention looks again.
+            quarantine.fit(connection, max_bytes=self.quarantine_max_bytes)
+
         try:
-            await self.database.write(
-                lambda connection: quarantine.put(
-                    connection, id=item_id, at=at, door=door, reason=reason, body=raw
-                )
-            )
+            await self.database.write(write)
         except StoreError as error:
             raise _cannot(error) from error
         return Receipt(Status.QUARANTINED, item_id)

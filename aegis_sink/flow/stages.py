@@ -271,6 +271,9 @@ class Investigation:
     async def _not_answered(
         self, incident: Incident, assessment: Assessment, note: str, *, of: datetime | None
     ) -> None:
+        note = self.redact(
+            note
+        )  # a model's server may repeat what it was asked, or its own secrets
         diagnosis = replace(assessment.diagnosis, model_note=note)
         told = incident.diagnosis.model_note if incident.diagnosis else ""
         if told.startswith(note.partition(":")[0]) and not incident.diagnosing:

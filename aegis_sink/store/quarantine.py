@@ -92,7 +92,15 @@ def trim(connection: Connection, *, before: datetime, max_bytes: int) -> int:
     dropped = connection.execute(
         quarantine.delete().where(quarantine.c.received_at < before)
     ).rowcount
+    return dropped + fit(connection, max_bytes=max_bytes)
+
+
+def fit(connection: Connection, *, max_bytes: int) -> int:
+    """Drop the oldest until the rest fits; how many went."""
     _, stored = size(connection)
+    if stored <= max_bytes:
+        return 0
+    dropped = 0
     oldest = connection.execute(
         select(quarantine.c.id, quarantine.c.stored).order_by(quarantine.c.received_at)
     ).all()

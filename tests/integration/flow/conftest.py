@@ -110,6 +110,7 @@ class Cluster:
 class Model:
     """A model that says the same each time, or is away."""
 
+    error: str = "connection refused"
     away: bool = False
     asked: int = 0
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -121,7 +122,7 @@ class Model:
         self.arrived.set()
         await self.gate.wait()
         if self.away:
-            raise ModelUnavailable("connection refused")
+            raise ModelUnavailable(self.error)
         return Reply(text=answer_text(explanation="It fails."), prompt_tokens=0, answer_tokens=9)
 
     async def warm_up(self) -> None:
@@ -352,7 +353,7 @@ def make_flow(
         no_model_note="",
         clock=clock,
         jitter=lambda: 1.0,
-        redact=str,
+        redact=lambda text: text.replace("hunter2", "[redacted]"),
         group_wait=GROUP_WAIT,
         muting=muting,
         always_ask=True,
@@ -371,7 +372,7 @@ def make_flow(
         muting=muting,
         digests=digests,
     )
-    door = Door(database, str, clock, ids, HOLD, lambda: worker.wake(), "east")
+    door = Door(database, str, clock, ids, HOLD, lambda: worker.wake(), "east", 1 << 20)
     worker = Worker(
         database=database,
         stages={

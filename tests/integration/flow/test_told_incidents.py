@@ -50,6 +50,18 @@ async def test_while_the_model_is_away_the_message_comes_in_time_and_says_so(flo
     assert await flow.reasons(receipt.id) == ["first", "diagnosed"]
 
 
+async def test_what_a_model_server_says_of_its_fault_is_told_without_secrets(flow: Flow) -> None:
+    flow.model.away = True
+    flow.model.error = "500 boom secret=hunter2"
+    receipt = await flow.post(finding("api-1", CRASH))
+    await flow.after(10)
+    incident = await flow.incident(receipt.id)
+    assert incident.diagnosis is not None
+    assert "500 boom" in incident.diagnosis.model_note
+    told = str(incident) + str(flow.channel.roots)
+    assert "hunter2" not in told
+
+
 async def test_a_model_that_thinks_for_long_holds_up_no_message(flow: Flow) -> None:
     flow.model.gate.clear()
     await flow.post(finding("api-1", CRASH))

@@ -1,6 +1,7 @@
 """Lists, acts and replays over HTTP."""
 
 import json
+import secrets
 import zlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -146,6 +147,17 @@ async def test_a_body_with_more_findings_than_the_door_takes_stays_in_quarantine
     [item] = (await served.get("/v1/quarantine")).json["quarantine"]
     assert "holds 3 findings" in item["reason"]
     assert (await served.get("/v1/incidents")).json["incidents"] == []
+
+
+async def test_quarantine_is_bounded_with_each_body_oldest_first(serve: Any) -> None:
+    async with serve(quarantine_max_bytes="3000") as served:
+        for number in range(6):
+            body = json.dumps({"number": number, "noise": secrets.token_hex(600)}).encode()
+            assert (await served.post("/webhook", body)).json["status"] == "quarantined"
+        kept = (await served.get("/v1/quarantine")).json
+    assert kept["stored_bytes"] <= 3000
+    assert kept["quarantine"][0]["first"][:12] == '{"number": 5'
+    assert 1 <= kept["count"] < 6
 
 
 async def test_quarantine_lists_the_newest_first(served: Any) -> None:
