@@ -19,6 +19,7 @@ from aegis_sink.commands.terminal import (
     read_store,
     run,
 )
+from aegis_sink.diagnosis.redaction import redact
 from aegis_sink.model.codec import rfc3339
 from aegis_sink.store import quarantine
 
@@ -44,7 +45,7 @@ def quarantine_list(
     table = Table("id", "received", "bytes", "reason", "begins with", box=None)
     for item in items:
         at = item.received_at.astimezone().strftime("%d %b %H:%M")
-        table.add_row(item.id, at, str(item.size), item.reason, item.first[:60])
+        table.add_row(item.id, at, str(item.size), item.reason, redact(item.first)[:60])
     print_table(table)
 
 
@@ -98,6 +99,6 @@ def _quarantined(item: quarantine.Quarantined) -> dict[str, object]:
         "door": item.door,
         "reason": item.reason,
         "size": item.size,
-        "first": item.first,
+        "first": redact(item.first),
         "retries": item.retries,
     }

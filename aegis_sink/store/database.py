@@ -144,6 +144,8 @@ class Database:
         self._turn = threading.Lock()
         """Held by whoever uses the writing connection: the writer's thread, or the event loop."""
         self._thread_at_work = False
+        self.refuses = False
+        """Whether the last write was refused by the database itself (full, locked, unreadable)."""
         self._gathered: list[_BulkItem[Any]] = []
         self._last_gathered = 1
         self._slow_until = 0.0
@@ -318,7 +320,9 @@ class Database:
             with self._writing().begin():
                 begun = True
                 _run(self._writing(), batch)
+            self.refuses = False
         except Exception as error:  # noqa: BLE001 — handed to the caller, who waits for it
+            self.refuses = isinstance(error, DATABASE_ERRORS)
             for forget in self._undone:
                 forget()
             if len(batch) == 1 or not begun:

@@ -5,6 +5,11 @@ from sqlalchemy import Connection, select
 from aegis_sink.store.tables import installation
 
 
+def touch(connection: Connection) -> None:
+    """A write that changes nothing: it proves that the database takes one."""
+    connection.execute(installation.update().values(id=installation.c.id))
+
+
 def redaction_key(connection: Connection, fresh: bytes) -> bytes:
     """The key behind redaction placeholders: the stored one, or `fresh`, stored from now on.
 

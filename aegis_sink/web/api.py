@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from aegis_sink.diagnosis.redaction import redact
 from aegis_sink.durations import parse_duration
 from aegis_sink.flow import acts
 from aegis_sink.flow.acts import Acted, Effect, Person
@@ -235,6 +236,6 @@ def _item(item: Quarantined) -> dict[str, object]:
         "door": item.door,
         "reason": item.reason,
         "size": item.size,
-        "first": item.first,
+        "first": redact(item.first),
         "retries": item.retries,
     }

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from aegis_sink.metrics import Metrics
-from aegis_sink.store import inbox, jobs, listing, quarantine
+from aegis_sink.store import inbox, installation, jobs, listing, quarantine
 from aegis_sink.store.database import Connection, Database
 from aegis_sink.store.errors import StoreError
 
@@ -46,6 +46,8 @@ class Health:
         try:
             async with asyncio.timeout(STATUS_SECONDS):
                 await self.database.read(listing.counts)
+                if self.database.refuses:  # reading works on a full disk; a write tells
+                    await self.database.write(installation.touch)
             database = "ok"
         except (StoreError, TimeoutError) as error:
             database = str(error) or "does not answer"

@@ -5,10 +5,12 @@ import secrets
 import zlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
 from aegis_sink.store import quarantine, tables
+from aegis_sink.store.errors import StoreUnavailable
 
 BODY = {
     "apiVersion": "core.k8sgpt.ai/v1alpha1",
@@ -158,6 +160,36 @@ async def test_quarantine_is_bounded_with_each_body_oldest_first(serve: Any) -> 
     assert kept["stored_bytes"] <= 3000
     assert kept["quarantine"][0]["first"][:12] == '{"number": 5'
     assert 1 <= kept["count"] < 6
+
+
+async def test_a_list_of_quarantine_shows_no_secret(served: Any) -> None:
+    await served.post("/webhook", b'{"neither": "nor", "text": 7, "note": "password=hunter2"}')
+    [item] = (await served.get("/v1/quarantine")).json["quarantine"]
+    assert "neither" in item["first"]
+    assert "hunter2" not in item["first"]
+
+
+async def test_it_is_not_ready_while_the_database_takes_no_writes(served: Any) -> None:
+    database = served.service.database
+
+    def full(connection: Any) -> None:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+        connection.exec_driver_sql("CREATE TABLE filler (x)")
+        connection.exec_driver_sql("INSERT INTO filler VALUES (zeroblob(1000000))")
+
+    with pytest.raises(StoreUnavailable):
+        await database.write(full)
+    assert (await served.get("/readyz")).status == 200  # a small write still fits
+    database.refuses = True
+    refused = StoreUnavailable("the database refused to write: database or disk is full")
+    taken, database.write = database.write, AsyncMock(side_effect=refused)
+    answer = await served.get("/readyz")
+    assert answer.status == 503
+    assert "disk is full" in answer.json["database"]
+    database.write = taken
+    assert (await served.get("/readyz")).status == 200
+    assert not database.refuses
 
 
 async def test_quarantine_lists_the_newest_first(served: Any) -> None:
