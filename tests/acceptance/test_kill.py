@@ -9,11 +9,10 @@ import json
 import os
 import random
 import re
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,13 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from tests.acceptance.mortal_sink import start
 from tests.fakes.diagnosis_cases import answer_text
 from tests.fakes.ollama import FakeOllama, Says, ollama
 from tests.fakes.slack import PUBLIC_CHANNEL, FakeSlack, Fault, shown, slack
 
 __all__ = ["ollama", "slack"]
 
-PROGRAM = Path(__file__).with_name("mortal_sink.py")
 JSON = {"Content-Type": "application/json"}
 PATIENCE_SECONDS = 120
 KILLS = int(os.environ.get("AEGIS_TEST_KILLS", "2"))
@@ -80,7 +79,7 @@ PRESSED = {
 class Sink:
     """One run of the program."""
 
-    process: Process
+    process: ForkServerProcess
     url: str
     session: aiohttp.ClientSession
 
@@ -132,8 +131,8 @@ class Sink:
                 await asyncio.sleep(0.1)
 
     async def dead(self) -> None:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            assert await self.process.wait() == -9, "it was to die at the named place"
+        await asyncio.to_thread(self.process.join, PATIENCE_SECONDS)
+        assert self.process.exitcode == -9, "it was to die at the named place"
 
     async def _get(self, path: str) -> Any:
         async with self.session.get(self.url + path) as response:
@@ -154,15 +153,12 @@ class Installation:
         self, place: str = "", when: str = "before", call: int = 1
     ) -> AsyncIterator[Sink]:
         """The program; with `place` it dies there."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, str(PROGRAM)),
-            *((place, when, str(call)) if place else ()),
-            stdin=DEVNULL,
-            stdout=DEVNULL,
-            stderr=PIPE,
-            env={
+        said = self.folder / "stderr.txt"
+        said.unlink(missing_ok=True)
+        process = start(
+            (place, when, call) if place else None,
+            {
                 "PATH": os.environ["PATH"],
-                "PYTHONPATH": str(Path(__file__).parents[2]),
                 "AEGIS_PORT": "0",
                 "AEGIS_DATABASE_URL": f"sqlite:///{self.folder}/sink.db",
                 "AEGIS_KUBERNETES": "off",
@@ -177,31 +173,28 @@ class Installation:
                 **self.more,
                 "AEGIS_LOG_LEVEL": "warning",
             },
+            said,
         )
         try:
-            url = await self._address(process)
-            # What it says is read on, or a full pipe would stop it.
-            assert process.stderr is not None
-            reading = asyncio.create_task(process.stderr.read())
+            url = await self._address(process, said)
             timeout = aiohttp.ClientTimeout(total=10)
             async with aiohttp.ClientSession(timeout=timeout) as session:
                 yield Sink(process, url, session)
         finally:
-            if process.returncode is None:
-                process.terminate()
-            await process.wait()
-        await reading
+            process.terminate()
+            await asyncio.to_thread(process.join, PATIENCE_SECONDS)
+            process.kill()
 
-    async def _address(self, process: Process) -> str:
+    async def _address(self, process: ForkServerProcess, said: Path) -> str:
         """Where it says that it listens."""
-        assert process.stderr is not None
-        said = ""
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while (found := re.search(r"listens on (http://\S+)", said)) is None:
-                line = (await process.stderr.readline()).decode()
-                assert line, f"the program did not start: {said}"
-                said += line
-        return found[1]
+            while True:
+                alive = process.is_alive()
+                text = said.read_text() if said.exists() else ""
+                if found := re.search(r"listens on (http://\S+)", text):
+                    return found[1]
+                assert alive, f"the program did not start: {text}"
+                await asyncio.sleep(0.02)
 
     def roots(self, name: str) -> list[str]:
         """What people read in the root messages about one object."""
