@@ -72,6 +72,22 @@ app.add_typer(evaluate.app, name="eval")
 app.command("reconcile")(reconcile_command)
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        out.print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """What holds for no command in particular."""
+
+
 def main() -> None:
     """The entry point."""
     try:

@@ -1,6 +1,7 @@
 """Bodies for all tiers: what a K8sGPT operator really posts, and what people have at hand."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,11 @@ import pytest
 # Before Python 3.14 whoever asks for a loop where none was ever set gets a new one, and pytest-asyncio
 # asks before its first test: nobody would close it.
 asyncio.set_event_loop(None)
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Half as many again as there are processors: these tests wait a third of their time."""
+    return (os.cpu_count() or 1) * 3 // 2
+
 
 FIXTURES = Path(__file__).parent / "fixtures" / "k8sgpt"
 

@@ -174,7 +174,7 @@ def test_a_setting_that_cannot_be_used_names_itself_and_no_secret(run: Any, comm
 def test_no_command_shows_help_and_an_unknown_one_is_wrong_usage(run: Any) -> None:
     assert "replay" in run("--help").out
     assert run("nothing").code == 2
-    assert run("version", "--json").json["version"]
+    assert run("version", "--json").json["version"] == run("--version").out.strip()
 
 
 def test_feedback_lists_who_said_what_of_which_diagnosis(
