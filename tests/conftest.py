@@ -10,6 +10,7 @@ import pytest
 # asks before its first test: nobody would close it.
 asyncio.set_event_loop(None)
 
+
 def pytest_xdist_auto_num_workers() -> int:
     """Half as many again as there are processors: these tests wait a third of their time."""
     return (os.cpu_count() or 1) * 3 // 2

@@ -190,7 +190,7 @@ class Installation:
         async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 alive = process.is_alive()
-                text = said.read_text() if said.exists() else ""
+                text = read(said)
                 if found := re.search(r"listens on (http://\S+)", text):
                     return found[1]
                 assert alive, f"the program did not start: {text}"
@@ -199,6 +199,11 @@ class Installation:
     def roots(self, name: str) -> list[str]:
         """What people read in the root messages about one object."""
         return [text for text in map(shown, self.slack.channel.roots) if name in text]
+
+
+def read(said: Path) -> str:
+    """What the program said so far."""
+    return said.read_text() if said.exists() else ""
 
 
 @pytest.fixture
