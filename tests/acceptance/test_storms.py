@@ -1,6 +1,7 @@
 """Very many Results at once: what people and the model get of it."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,14 @@ from tests.fakes.ollama import Says
 from tests.fakes.small_cluster import Problem
 
 STORM = 2000
+STEADY_MIB = 200
+"""Some 90 are usual, and the cluster, the Slack and the operator of this test are among them."""
+
+
+def resident_mib() -> float:
+    """What this process holds in memory, the fakes and the whole program among it."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def failing(number: int) -> Problem:
@@ -29,7 +38,9 @@ def test_two_thousand_results_at_once_are_few_messages_and_few_questions(
     timeline.settings["llm_always_ask"] = "true"
     timeline.shielded = True  # the webhook brings none of them
     timeline.check = lambda: None  # type: ignore[method-assign]
+    before = resident_mib()
     timeline.run("2m")
+    assert resident_mib() - before < STEADY_MIB
     roots = [told for told in timeline.told if told.kind == "root"]
     [digest] = [told for told in timeline.told if told.kind == "digest"]
     assert len(roots) + 1 <= 10
