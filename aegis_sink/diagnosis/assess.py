@@ -87,6 +87,8 @@ class Candidate:
     root_cause: str
     missing: tuple[str, ...]
     fixes: tuple[Fix, ...]
+    mild: bool = False
+    """It rests on log lines that the program does not call errors: it loses a tie."""
 
     @property
     def id(self) -> str:
@@ -239,6 +241,7 @@ def _weigh(
         cites=tuple(sorted(cites, key=_by_number)),
         root_cause=_first_filled(cause.root_cause, values),
         missing=tuple(fill_or_ask(text, values)[0] for text in cause.missing),
+        mild=any(held.mild for held in grounds[1:]),
         fixes=tuple(
             render(plan, values, case.subject, about)
             for plan in cause.fixes
@@ -278,12 +281,21 @@ def _ranked(
     masters = {o: c for c in strong for o in c.cause.outranks}
     consequences = [c for c in candidates if c.id in masters and masters[c.id].id != c.id]
     rest = [c for c in candidates if c not in consequences]
-    ranked = sorted(rest, key=lambda c: (c.certain, not c.cause.open, c.score), reverse=True)
+    ranked = sorted(rest, key=_standing_order, reverse=True)
     told = tuple(
         RuledOut(c.id, c.cause.title, f"a consequence of: {masters[c.id].cause.title}")
         for c in consequences
     )
     return tuple(ranked), told
+
+
+def _standing_order(candidate: Candidate) -> tuple[bool, bool, int, bool]:
+    return (
+        candidate.certain,
+        not candidate.cause.open,
+        candidate.score,
+        not candidate.mild,
+    )
 
 
 def _standing(candidates: tuple[Candidate, ...]) -> tuple[Standing, tuple[Candidate, ...]]:
@@ -303,8 +315,9 @@ def _standing(candidates: tuple[Candidate, ...]) -> tuple[Standing, tuple[Candid
         rivals = certain
     lead = first.score - max((c.score for c in rivals), default=0)
     if lead <= 0:
-        tied = tuple(c for c in (first, *rivals) if c.score == first.score)
-        return Standing.NARROW, tied
+        tied = tuple(c for c in (first, *rivals) if c.score == first.score and c.mild == first.mild)
+        if len(tied) > 1:
+            return Standing.NARROW, tied
     if first.score >= 2 * Weight.STRONG and lead >= Weight.STRONG and len(first.cites) > 1:
         return Standing.STRONG, (first,)
     if first.score >= Weight.STRONG and lead >= Weight.MEDIUM:

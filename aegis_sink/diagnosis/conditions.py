@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -31,9 +31,17 @@ class Held:
     truth: bool | None
     cites: tuple[str, ...] = ()
     captures: Mapping[str, str] = field(default_factory=dict)
+    mild: bool = False
+    """Only lines of a log decided it which the program itself does not call an error."""
 
 
 UNKNOWN = Held(None)
+
+_MILD = re.compile(
+    r"\b(?:WARN(?:ING)?|INFO|NOTICE|DEBUG|TRACE)\b|\b(?:lvl|level|severity)[\"']?\s?[:=]\s?[\"']?(?:warn|info|debug)"
+    r"|^[IW]\d{4} |\b(?:ignoring|ignored|disabled|skipping|non-fatal|(?:will|going to) retry|retrying|falling back)\b"
+)
+_GRAVE = re.compile(r"\b(?:ERROR|FATAL|CRITICAL|PANIC|SEVERE)\b|panic:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +171,21 @@ def _says(condition: Says, view: View) -> Held:
 
 def _log(condition: LogSays, view: View) -> Held:
     return _decide(
-        (identity, _match(condition.pattern, lines)) for identity, lines in view.log_lines()
+        (identity, _match_lines(condition.pattern, lines)) for identity, lines in view.log_lines()
     )
+
+
+def _match_lines(pattern: re.Pattern[str], lines: tuple[str, ...]) -> Held:
+    grave = _match(pattern, tuple(line for line in lines if not is_mild(line)))
+    return grave if grave.truth else replace(_match(pattern, lines), mild=True)
+
+
+def is_mild(line: str) -> bool:
+    """Does the program itself say that this line is no error, or that it goes on after it?
+
+    By the words of the usual loggers: WARN, level=info, {"level":"debug"}, klog's "W0512 …".
+    """
+    return _MILD.search(line) is not None and _GRAVE.search(line) is None
 
 
 def _decide(answers: Iterable[tuple[str, Held]]) -> Held:
@@ -174,7 +195,7 @@ def _decide(answers: Iterable[tuple[str, Held]]) -> Held:
     for identity, held in answers:
         if held.truth is None:
             continue
-        cited = Held(held.truth, (identity,) if identity else (), held.captures)
+        cited = replace(held, cites=(identity,) if identity else ())
         (yes if held.truth else no).append(cited)
     decided = yes or no
     return _joined(bool(yes), decided) if decided else UNKNOWN
@@ -202,7 +223,7 @@ def _joined(truth: bool, answers: list[Held]) -> Held:
     for answer in answers:
         for name, value in answer.captures.items():
             captures.setdefault(name, value)
-    return Held(truth, cites, captures)
+    return Held(truth, cites, captures, any(a.mild for a in answers))
 
 
 def _compare(condition: FieldIs, value: Value, view: View) -> Held:

@@ -37,6 +37,7 @@ VOLATILE = frozenset(
         "pods",
         "last_line",
         "error_lines",
+        "error_count",
         "node",
     }
 )

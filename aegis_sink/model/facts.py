@@ -142,6 +142,8 @@ class LogFacts(Facts):
     last_line: str = ""
     error_lines: tuple[str, ...] = ()
     """Up to ten redacted lines that look like the cause, oldest first."""
+    error_count: int | None = None
+    """How many of the lines that were read look like a cause."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,7 +277,7 @@ class NodeFacts(Facts):
     """"True", "False", "Unknown"."""
     ready_reason: str = ""
     pressures: tuple[str, ...] = ()
-    """Condition types that are True: "MemoryPressure" …"""
+    """Condition types that speak of a problem: "MemoryPressure" …"""
     taints: tuple[str, ...] = ()
     unschedulable: bool | None = None
     lease_age_seconds: int | None = None
@@ -462,6 +464,10 @@ class RouteFacts(Facts):
     class_exists: bool | None = None
     accepted: bool | None = None
     programmed: bool | None = None
+    programmed_reason: str = ""
+    """The controller's own word, of condition Programmed: "AddressNotAssigned"."""
+    condition_reasons: Mapping[str, str] = field(default_factory=dict)
+    """Condition type → reason."""
     controller: str = ""
     parents: tuple[str, ...] = ()
     missing_parents: tuple[str, ...] = ()

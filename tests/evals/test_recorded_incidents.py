@@ -32,6 +32,12 @@ def test_at_least_seven_of_ten_causes_are_right_without_a_model(scores: list[Sco
     assert totals(scores).cause_right >= 0.7, wrong
 
 
+def test_no_recorded_incident_that_was_understood_is_misunderstood_again(
+    scores: list[Score],
+) -> None:
+    assert {s.name: s.why for s in scores if not s.cause_right} == {}
+
+
 def test_nothing_is_said_with_confidence_that_is_wrong(scores: list[Score]) -> None:
     assert [s.name for s in scores if s.confidently_wrong] == []
 

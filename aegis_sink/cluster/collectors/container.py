@@ -17,6 +17,9 @@ _UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 _SECRET_FLAG = re.compile(r"--?[\w-]*(?:password|passwd|secret|token|key|credential)s?", re.I)
 _STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})
 
+INIT_SECONDS = 120
+"""An init container that runs longer holds its pod back, and its log is read."""
+
 TERMINATION_MESSAGE_BYTES = 2048
 """The kubelet keeps the last so many bytes of a log as message: the first line may be cut."""
 
@@ -115,8 +118,10 @@ def _failing(facts: ContainerFacts, state: Document, pod: Document) -> bool:
         return facts.exit_code not in (0, None)
     if facts.restarts and facts.exit_code not in (0, None):
         return True
-    # Running but not ready; init containers that still run are at work.
-    return bool(state.at("running")) and facts.ready is False and not facts.init
+    if not state.at("running") or facts.ready is not False:
+        return False
+    # A sidecar among the init containers has to become ready; the others have to end.
+    return not facts.init or facts.sidecar or (facts.running_seconds or 0) > INIT_SECONDS
 
 
 def _lines(facts: ContainerFacts, spec: Document, state: Document, last: Document) -> Iterator[str]:

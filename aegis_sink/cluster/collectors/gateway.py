@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from aegis_sink.cluster.collectors.events import collect_events
-from aegis_sink.cluster.collectors.generic import add_object, condition_lines
+from aegis_sink.cluster.collectors.generic import add_object, condition_lines, conditions
 from aegis_sink.cluster.document import Document
 from aegis_sink.cluster.visit import Visit, together
 from aegis_sink.model import ObjectRef
@@ -45,6 +45,8 @@ async def _facts(visit: Visit, document: Document) -> RouteFacts:
         kind=kind,
         accepted=accepted == "True" if accepted else None,
         programmed=programmed == "True" if programmed else None,
+        programmed_reason=document.condition("Programmed").text("reason"),
+        condition_reasons=conditions(document, "reason"),
         controller=document.text("spec", "controllerName"),
     )
     if kind == "Gateway":

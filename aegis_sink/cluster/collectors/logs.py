@@ -17,7 +17,7 @@ LONGEST_LINE = 500
 _CAUSE = re.compile(
     r"error|exception|fatal|panic|fail|refused|denied|cannot|can't|could not|unable|invalid"
     r"|timeout|timed out|killed|traceback|no such|not found|unauthorized|forbidden|missing"
-    r"|caused by|out of memory|segfault",
+    r"|caused by|out of memory|segfault|bad address|nxdomain|unknown host",
     re.I,
 )
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]{0,16}[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
@@ -72,11 +72,13 @@ def readable(text: str) -> list[str]:
 
 def log_facts(container: str, lines: list[str], *, previous: bool) -> LogFacts:
     """The last line, and the last lines that look like a cause."""
-    causes = list(dict.fromkeys(line for line in lines if _CAUSE.search(line)))
+    suspects = [line for line in lines if _CAUSE.search(line)]
+    causes = list(dict.fromkeys(suspects))
     return LogFacts(
         container=container,
         previous=previous,
         empty=not lines,
         last_line=lines[-1] if lines else "",
         error_lines=tuple(causes[-ERROR_LINES:]),
+        error_count=len(suspects),
     )

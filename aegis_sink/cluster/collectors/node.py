@@ -14,6 +14,7 @@ MOST_PODS = 250
 MOST_NAMES = 10
 ZONE = "topology.kubernetes.io/zone"
 ARCHITECTURE = "kubernetes.io/arch"
+_GOOD = ("Ready", "Healthy")
 
 
 async def collect_finding_node(visit: Visit) -> None:
@@ -119,12 +120,17 @@ def _lines(
 
 
 def pressures(node: Document) -> tuple[str, ...]:
-    """Condition types that are bad and True: "MemoryPressure", "NetworkUnavailable"."""
+    """Condition types that speak of a problem: "MemoryPressure", "NetworkUnavailable".
+
+    Most are bad when True. The checks of some providers (EKS: "KernelReady", "StorageReady") are
+    named after the good state and are bad when False.
+    """
     return tuple(
         sorted(
             c.text("type")
             for c in node.items("status", "conditions")
-            if c.text("status") == "True" and c.text("type") != "Ready"
+            if c.text("type") != "Ready"
+            and c.text("status") == ("False" if c.text("type").endswith(_GOOD) else "True")
         )
     )
 

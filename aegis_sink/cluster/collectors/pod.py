@@ -71,7 +71,7 @@ async def examine_pod(visit: Visit, ref: ObjectRef, pod: Document) -> None:
     reads = [events(), _logs(visit, ref, found), *(_claim(visit, ref, c) for c in claims[:3])]
     if unschedulable:
         reads.append(collect_scheduling(visit, pod))
-    elif node and (pod.text("status", "reason") in _NODE_REASONS or _unknown(pod)):
+    elif node and (pod.text("status", "reason") in _NODE_REASONS or _node_is_suspect(pod)):
         reads.append(collect_node(visit, node))
     await together(*reads)
     pending = tuple(c for c in claims if f"Claim {ref.namespace}/{c}" in _pending(visit))
@@ -116,8 +116,19 @@ def _claims(pod: Document) -> tuple[str, ...]:
     return tuple(name for name in names if name)
 
 
-def _unknown(pod: Document) -> bool:
-    return pod.condition("Ready").text("status") == "Unknown"
+def _node_is_suspect(pod: Document) -> bool:
+    """Ready is False or Unknown, though every container says it is ready.
+
+    So the node controller leaves the pods of a node that does not report; the kubelet, which would
+    write the containers' states, is silent. A readiness gate does the same and is asked of.
+    """
+    containers = pod.items("status", "containerStatuses")
+    return (
+        pod.condition("Ready").text("status") in ("False", "Unknown")
+        and bool(containers)
+        and all(c.flag("ready") for c in containers)
+        and not pod.items("spec", "readinessGates")
+    ) or pod.condition("Ready").text("status") == "Unknown"
 
 
 def _not_ready_since(pod: Document) -> datetime | None:

@@ -7,12 +7,14 @@ from difflib import SequenceMatcher
 from aegis_sink.cluster.collectors.events import collect_events
 from aegis_sink.cluster.collectors.generic import add_object
 from aegis_sink.cluster.collectors.pod import examine_pod, is_well
+from aegis_sink.cluster.collectors.workload import workload_facts, workload_lines
 from aegis_sink.cluster.document import Document
 from aegis_sink.cluster.visit import Visit, together
 from aegis_sink.model import ObjectRef
 from aegis_sink.model.facts import ServiceFacts
 
 MOST_PODS = 300
+MOST_WORKLOADS = 200
 SERVICE_NAME = "kubernetes.io/service-name"
 
 
@@ -61,8 +63,26 @@ async def collect_service(visit: Visit, ref: ObjectRef, worth: int) -> list[Docu
     if ref == visit.ref and facts.ready_endpoints is not None:
         visit.healthy = facts.ready_endpoints > 0
     visit.add(f"Service {ref.path}", "\n".join(_lines(facts)), worth, facts, ref)
-    chosen = matching(pods or (), service.mapping("spec", "selector"))
+    selector = service.mapping("spec", "selector")
+    if facts.matching_pods == 0 and selector:
+        await _workload_behind(visit, ref, selector)
+    chosen = matching(pods or (), selector)
     return sorted((p for p in chosen if not is_well(p)), key=lambda p: p.name)
+
+
+async def _workload_behind(visit: Visit, ref: ObjectRef, selector: dict[str, str]) -> None:
+    """The first workload whose pods the Service would select: it may be scaled to zero."""
+    for kind in ("Deployment", "StatefulSet"):
+        for workload in await visit.list(kind, ref.namespace, most=MOST_WORKLOADS) or ():
+            if (
+                selector.items()
+                <= workload.mapping("spec", "template", "metadata", "labels").items()
+            ):
+                facts = workload_facts(workload, kind, [])
+                about = ObjectRef(kind, workload.name, ref.namespace)
+                text = "\n".join(workload_lines(workload, facts))
+                visit.add(f"{kind} {about.path}", text, 75, facts, about)
+                return
 
 
 def matching(pods: Iterable[Document], selector: dict[str, str]) -> list[Document]:

@@ -53,7 +53,7 @@ async def _workload(visit: Visit, workload: Document) -> None:
         missing_storage_classes=missing,
     )
     visit.healthy = _healthy(facts)
-    lines = _lines(workload, facts)
+    lines = workload_lines(workload, facts)
     visit.add(f"{ref.resource_kind} {ref.path}", "\n".join(lines), 75, facts)
     if unwell:
         pod = unwell[0]
@@ -140,7 +140,8 @@ def _creation_refused(workload: Document) -> bool:
     return workload.condition("ReplicaFailure").text("status") == "True"
 
 
-def _lines(workload: Document, facts: WorkloadFacts) -> list[str]:
+def workload_lines(workload: Document, facts: WorkloadFacts) -> list[str]:
+    """What a person reads of a workload: its counts, conditions and pods that are not well."""
     lines = [
         f"created {say_time(workload.created)}, strategy {facts.strategy or '?'}",
         f"desired {facts.desired}, current {facts.current}, updated {facts.updated}, "

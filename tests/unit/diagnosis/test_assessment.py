@@ -166,3 +166,14 @@ def test_consequences_of_a_found_cause_are_named_as_such() -> None:
 @pytest.mark.parametrize("text", ["", " ", "<!channel> 0/3 nodes", "{{{{", "\x00", "E" * 5000])
 def test_no_text_makes_the_assessment_fail(text: str) -> None:
     assert assessed(make_case(text)).diagnosis.root_cause
+
+
+def test_a_warning_loses_a_tie_against_an_error() -> None:
+    lines = (
+        "[WARNING] statsd: connection refused 127.0.0.1:8125, metrics disabled",
+        "KeyError: 'STRIPE_API_KEY'",
+        "[ERROR] Reason: Worker failed to boot.",
+    )
+    told = assessed(make_case(seen=crashing(*lines))).diagnosis
+    assert (told.verdict, told.cause_id) == (Verdict.LIKELY, "setting-missing")
+    assert told.confidence <= 0.5

@@ -14,6 +14,7 @@ from aegis_sink.diagnosis.conditions import (
     Says,
     Threshold,
     holds,
+    is_mild,
 )
 from aegis_sink.diagnosis.observations import Observations
 from aegis_sink.model.facts import ContainerFacts, LogFacts, PodFacts
@@ -95,3 +96,20 @@ def test_named_groups_are_kept_and_evidence_is_cited() -> None:
 )
 def test_each_operator_answers(condition: Condition, expected: list[bool | None]) -> None:
     assert truth(condition, "container") == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "mild"),
+    [
+        ("2026-05-12 13:56:51 [WARNING] statsd: connection refused, metrics disabled", True),
+        ('time="…" level=warning msg="dial tcp 10.0.0.1:443: connection refused"', True),
+        ('{"level":"info","msg":"lookup failed: no such host"}', True),
+        ("W0512 13:56:56.2 1 reflector.go:547] failed to list *v1.Pod", True),
+        ("connect ECONNREFUSED 127.0.0.1:6379, retrying", True),
+        ("2026-05-12 ERROR [INFO-bus] connection refused, retrying", False),
+        ("KeyError: 'STRIPE_API_KEY'", False),
+        ("fatal: information schema is missing", False),
+    ],
+)
+def test_a_line_the_program_calls_a_warning_is_mild(line: str, mild: bool) -> None:
+    assert is_mild(line) is mild

@@ -1,5 +1,6 @@
 """Playbooks as files: the built-in ones are sound, faults in a user's are named."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,9 @@ def test_a_runbook_is_the_causes_else_the_playbooks_and_yours_replaces_the_built
     (tmp_path / "tape.yaml").write_text(own.replace("https:", "javascript:"))
     with pytest.raises(PlaybookError, match=r"runbook"):
         Playbooks.load(tmp_path)
+
+
+def test_no_sentence_is_cut_in_two_by_a_comma_of_an_unquoted_list() -> None:
+    said = [(c.id, text) for c in builtin().causes.values() for text in c.root_cause]
+    whole = re.compile(r"[A-Z{“].*[.}]$", re.DOTALL)
+    assert [(cause, text) for cause, text in said if not whole.match(text)] == []
