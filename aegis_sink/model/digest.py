@@ -37,3 +37,5 @@ class Digest:
     cluster: str
     opened_at: datetime
     lines: tuple[DigestLine, ...]
+    silenced: int = 0
+    """How many more belong to it, and are silenced or muted as it stands."""

@@ -28,6 +28,7 @@ def compose_digest(digest: Digest, *, now: datetime) -> Message:
     headline = _headline(digest, still)
     parts = [Part(label="What", lines=shown, left=left, noun="problem")] if shown else []
     status = f"{len(digest.lines)} told together" + (f", {over} of them over" if over else "")
+    status += f", {digest.silenced} silenced" if digest.silenced else ""
     return Message(
         incident_id="",
         headline=headline,
@@ -36,7 +37,7 @@ def compose_digest(digest: Digest, *, now: datetime) -> Message:
         status=status,
         status_time=None,
         since=digest.opened_at,
-        until=None if still else now,
+        until=None if still or digest.silenced else now,
         objects=_severities(still),
         parts=tuple(parts),
         note=_note(digest),
@@ -46,6 +47,8 @@ def compose_digest(digest: Digest, *, now: datetime) -> Message:
 
 
 def _headline(digest: Digest, still: list[DigestLine]) -> str:
+    if not still and digest.silenced:
+        return "🔕 SILENCED · what is left of this is silenced"
     if not still:
         return "✅ RESOLVED · all that was told here is over"
     if digest.kind is DigestKind.HINTS:

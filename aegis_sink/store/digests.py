@@ -123,7 +123,7 @@ def next_due(connection: Connection) -> datetime | None:
 
 
 def get(connection: Connection, digest_id: str) -> Digest:
-    """The digest with all its incidents as they stand, those that are muted left out."""
+    """The digest with all its incidents as they stand, those that are muted only counted."""
     row = connection.execute(select(tables.digests).where(_d.id == digest_id)).one()
     members = connection.execute(
         select(
@@ -135,10 +135,10 @@ def get(connection: Connection, digest_id: str) -> Digest:
             _i.subject_kind,
             _i.subject_namespace,
             _i.subject_name,
+            _i.mute_kind,
         )
         .join_from(tables.digest_incidents, tables.incidents, _m.incident_id == _i.id)
         .where(_m.digest_id == digest_id, _i.merged_into.is_(None))
-        .where(_i.mute_kind.is_(None), _i.state != State.SILENCED)
         .order_by(_i.first_seen, _i.id)
     ).all()
     lines = tuple(
@@ -150,9 +150,11 @@ def get(connection: Connection, digest_id: str) -> Digest:
             ObjectRef(one.subject_kind, one.subject_name, one.subject_namespace),
         )
         for one in members
+        if one.mute_kind is None and one.state != State.SILENCED
     )
-    clusters = dict.fromkeys(one.cluster for one in members)
-    return Digest(row.id, DigestKind(row.kind), ", ".join(clusters), row.opened_at, lines)
+    clusters = ", ".join(dict.fromkeys(one.cluster for one in members))
+    silenced = len(members) - len(lines)
+    return Digest(row.id, DigestKind(row.kind), clusters, row.opened_at, lines, silenced)
 
 
 def intend(connection: Connection, digest_id: str, nonce: str, *, now: datetime) -> None:

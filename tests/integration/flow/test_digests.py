@@ -245,6 +245,24 @@ async def test_a_silenced_hint_is_in_no_digest(flow: Flow) -> None:
     assert [line.id for line in digest.lines] == ids[1:]
 
 
+async def test_a_digest_is_not_told_to_be_over_while_one_of_it_is_only_silenced(
+    flow: Flow,
+) -> None:
+    ids = [await hint(flow, name) for name in ("one", "two")]
+    await until_nine(flow)
+    mute = Mute(MuteKind.SILENCE, "s1", "ada", flow.clock.now + timedelta(days=3))
+    await flow.database.write(lambda c: mutes.store_mute(c, ids[0], mute))
+    await flow.post(replace(stated("ConfigMap", "two"), gone=True))
+    await flow.after(90)
+    await flow.after(20)
+    [digest] = flow.channel.digests.values()
+    assert [(line.id, line.state) for line in digest.lines] == [(ids[1], State.RESOLVED)]
+    message = compose_digest(digest, now=flow.clock.now)
+    assert message.headline == "🔕 SILENCED · what is left of this is silenced"
+    assert message.status == "1 told together, 1 of them over, 1 silenced"
+    assert message.until is None
+
+
 async def test_that_it_is_told_with_others_is_part_of_its_story(flow: Flow) -> None:
     receipt = await flow.post(stated("ConfigMap", "old", "ConfigMap old is not used"))
     await flow.after(10)
