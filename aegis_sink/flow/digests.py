@@ -9,7 +9,12 @@ from functools import partial
 
 from aegis_sink.flow.worker import back_off
 from aegis_sink.model import Digest, DigestKind, Posted, State
-from aegis_sink.notify.errors import MessageGone, NotifyError, NotifyUnavailable
+from aegis_sink.notify.errors import (
+    MessageFrozen,
+    MessageGone,
+    NotifyError,
+    NotifyUnavailable,
+)
 from aegis_sink.notify.notifier import Notifier
 from aegis_sink.store import digests, history, incidents, jobs
 from aegis_sink.store.database import Connection, Database
@@ -130,7 +135,7 @@ class Digests:
             posted = Posted(root.channel, root.ts)
             try:
                 await self.notifier.edit_digest(digest, posted)
-            except MessageGone as error:
+            except (MessageFrozen, MessageGone) as error:
                 log.warning("a digest: %s; not posted again", error)
         else:
             await self.database.write(lambda c: digests.left_as_it_is(c, root.id, read_at))

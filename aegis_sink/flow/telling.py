@@ -14,7 +14,13 @@ from aegis_sink.flow.digests import Digests, traffic
 from aegis_sink.flow.muting import Muting
 from aegis_sink.flow.worker import Done, Later, Outcome, back_off
 from aegis_sink.model import Audience, DigestKind, Incident, Mute, NoticeReason, Posted, State
-from aegis_sink.notify.errors import MessageGone, NotifyRefused, NotifyUnavailable, OutcomeUnknown
+from aegis_sink.notify.errors import (
+    MessageFrozen,
+    MessageGone,
+    NotifyRefused,
+    NotifyUnavailable,
+    OutcomeUnknown,
+)
 from aegis_sink.notify.notifier import Notifier
 from aegis_sink.store import history, incidents, jobs, notices
 from aegis_sink.store.database import Connection, Database
@@ -100,7 +106,7 @@ class Telling:
                 await self._keep_refusal(incident, edited)
             except NotifyUnavailable as error:
                 return self._again(job, error)
-            except MessageGone as error:
+            except (MessageFrozen, MessageGone) as error:
                 log.warning("incident %s: %s", incident.id, error)
             except NotifyRefused as error:
                 log.error("the message of incident %s cannot be edited: %s", incident.id, error)
@@ -185,13 +191,23 @@ class Telling:
             await self._keep_refusal(incident, posted)
         else:
             try:
-                edited = await self.notifier.edit(incident, reason, posted)
-                await self._keep_refusal(incident, edited)
-                await self._reply(incident, reason, posted, to.mentions)
+                await self._edit_and_reply(incident, reason, posted, to.mentions)
             except MessageGone as error:
                 # Somebody deleted it: they do not want it back.
                 log.warning("incident %s: %s; not posted again", incident.id, error)
         await self._told(incident, reason, posted, root=False)
+
+    async def _edit_and_reply(
+        self, incident: Incident, reason: NoticeReason, posted: Posted, mentions: tuple[str, ...]
+    ) -> None:
+        frozen = False
+        try:
+            edited = await self.notifier.edit(incident, reason, posted)
+            await self._keep_refusal(incident, edited)
+        except MessageFrozen as error:
+            log.warning("incident %s: %s; its thread says it", incident.id, error)
+            frozen = True
+        await self._reply(incident, reason, posted, mentions, whole=frozen)
 
     async def _reply(
         self,
@@ -199,9 +215,13 @@ class Telling:
         reason: NoticeReason,
         posted: Posted,
         mentions: tuple[str, ...] = (),
+        *,
+        whole: bool = False,
     ) -> None:
         try:
-            replied = await self.notifier.reply(incident, reason, posted, mentions=mentions)
+            replied = await self.notifier.reply(
+                incident, reason, posted, mentions=mentions, whole=whole
+            )
             await self._keep_refusal(incident, replied)
         except OutcomeUnknown as error:
             log.warning("incident %s: %s; the thread may lack it", incident.id, error)

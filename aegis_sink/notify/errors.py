@@ -5,6 +5,7 @@
       OutcomeUnknown       sent, but no answer came: look with `find` before posting again
       NotifyRefused        will not work until somebody acts: the text says what and where
         MessageGone        the message to edit is not there any more
+        MessageFrozen      it stands, and cannot be edited any more
         MessageRefused     this message was refused, rich and plain; others may still go through
 
 No text here ever holds a token or a webhook URL.
@@ -32,7 +33,11 @@ class NotifyRefused(NotifyError):
 
 
 class MessageGone(NotifyRefused):
-    """The message to edit or reply to was deleted, or belongs to another app."""
+    """The message to edit or reply to was deleted."""
+
+
+class MessageFrozen(NotifyRefused):
+    """The message may not be edited any more: it is another app's, or the workspace forbids it."""
 
 
 class MessageRefused(NotifyRefused):

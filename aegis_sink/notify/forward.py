@@ -75,6 +75,7 @@ class CloudEventsForwarder:
         posted: Posted,
         *,
         mentions: tuple[str, ...] = (),
+        whole: bool = False,
     ) -> Posted:
         """Nothing: the event holds the whole incident."""
         return posted

@@ -45,8 +45,10 @@ class Notifier(Protocol):
         posted: Posted,
         *,
         mentions: tuple[str, ...] = (),
+        whole: bool = False,
     ) -> Posted:
-        """Add to the thread of `posted` what the message has no room for, and what just happened."""
+        """Add to the thread of `posted` what the message has no room for, and what just happened;
+        before it, with `whole`, the message as it should read now, because it cannot be edited."""
 
     async def find(self, nonce: str, *, since: datetime, channel: str = "") -> Posted | None:
         """The message in `channel` that carries `nonce`, posted at or after `since`; None when

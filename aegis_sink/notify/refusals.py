@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from aegis_sink.notify.errors import MessageGone, MessageRefused, NotifyRefused
+from aegis_sink.notify.errors import MessageFrozen, MessageGone, MessageRefused, NotifyRefused
 
 # The rich form was refused; the same incident as plain text may go through.
 MESSAGE_CODES = frozenset(
@@ -22,15 +22,9 @@ MESSAGE_CODES = frozenset(
         "too_many_attachments",
     }
 )
-GONE_CODES = frozenset(
-    {
-        "cannot_reply_to_message",
-        "cant_update_message",
-        "edit_window_closed",
-        "message_not_found",
-        "thread_not_found",
-    }
-)
+GONE_CODES = frozenset({"cannot_reply_to_message", "message_not_found", "thread_not_found"})
+# The app was made anew and has another bot, or the workspace lets nobody edit after some minutes.
+FROZEN_CODES = frozenset({"cant_update_message", "edit_window_closed"})
 # "It's possible some aspect of the operation succeeded before the error was raised."
 UNSURE_CODES = frozenset(
     {"fatal_error", "internal_error", "request_timeout", "rollup_error", "service_unavailable"}
@@ -77,7 +71,9 @@ def refusal(
         details = f" ({'; '.join(messages)})" if messages else ""
         return MessageRefused(f"Slack refused the message when {doing}: {code}{details}", code=code)
     if code in GONE_CODES:
-        return MessageGone(
+        return MessageGone(f"Slack said {code} when {doing}: the message is not there any more")
+    if code in FROZEN_CODES:
+        return MessageFrozen(
             f"Slack said {code} when {doing}: the message cannot be changed any more"
         )
     if code == "missing_scope":

@@ -127,6 +127,7 @@ class SlackBot:
         posted: Posted,
         *,
         mentions: tuple[str, ...] = (),
+        whole: bool = False,
     ) -> Posted:
         """Write to the thread what the message has no room for. Nothing when there is nothing.
 
@@ -135,8 +136,10 @@ class SlackBot:
         if not posted.ts:
             return posted
         parts = compose_reply(incident, reason, now=self._now())
+        replies = [self._render(incident, reason, buttons=False)] if whole else []
+        replies += render_parts(parts, more="on the incident's page", mentions=mentions)
         refusal = ""
-        for rendered in render_parts(parts, more="on the incident's page", mentions=mentions):
+        for rendered in replies:
             part = await self._post(rendered, channel=posted.channel, thread_ts=posted.ts)
             refusal = refusal or part.refusal
         return replace(posted, refusal=refusal)
@@ -203,12 +206,17 @@ class SlackBot:
             await self._session.close()
 
     def _render(
-        self, incident: Incident, reason: NoticeReason, *, mentions: tuple[str, ...] = ()
+        self,
+        incident: Incident,
+        reason: NoticeReason,
+        *,
+        mentions: tuple[str, ...] = (),
+        buttons: bool = True,
     ) -> Rendered:
         now = self._now()
         message = compose(incident, reason, now=now)
-        buttons = buttons_for(incident) if self._buttons else ()
-        return render(message, now=now, more=THREAD, buttons=buttons, mentions=mentions)
+        shown = buttons_for(incident) if buttons and self._buttons else ()
+        return render(message, now=now, more=THREAD, buttons=shown, mentions=mentions)
 
     async def _post(
         self,

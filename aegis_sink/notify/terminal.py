@@ -65,6 +65,7 @@ class TerminalNotifier:
         posted: Posted,
         *,
         mentions: tuple[str, ...] = (),
+        whole: bool = False,
     ) -> Posted:
         """Nothing: a terminal has no threads."""
         return posted

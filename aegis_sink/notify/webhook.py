@@ -89,6 +89,7 @@ class SlackWebhook:
         posted: Posted,
         *,
         mentions: tuple[str, ...] = (),
+        whole: bool = False,
     ) -> Posted:
         """Nothing: a webhook does not learn where its message stands."""
         return posted

@@ -52,6 +52,7 @@ class Fault(Enum):
     NOT_SLACK = "200 with plain text, as a captive proxy answers"
     NOT_JSON = "200 with half a JSON document"
     INVALID_BLOCKS = "invalid_blocks when the message has blocks"
+    EDIT_WINDOW_CLOSED = "edit_window_closed: the workspace lets nobody edit so late"
 
 
 @dataclass
@@ -276,6 +277,8 @@ class FakeSlack:
                 return web.Response(status=500, text="upstream fell over")
             case Fault.FATAL_ERROR:
                 return web.json_response({"ok": False, "error": "fatal_error"})
+            case Fault.EDIT_WINDOW_CLOSED:
+                return web.json_response({"ok": False, "error": "edit_window_closed"})
             case Fault.NOT_SLACK:
                 return web.Response(text="Please sign in to the guest network")
             case Fault.NOT_JSON:

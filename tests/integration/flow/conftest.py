@@ -42,7 +42,7 @@ from aegis_sink.model import (
     Posted,
 )
 from aegis_sink.model.facts import Facts
-from aegis_sink.notify.errors import NotifyRefused, NotifyUnavailable, OutcomeUnknown
+from aegis_sink.notify.errors import MessageFrozen, NotifyRefused, NotifyUnavailable, OutcomeUnknown
 from aegis_sink.routes import routes_of
 from aegis_sink.settings import load
 from aegis_sink.store import incidents, jobs, tables
@@ -146,9 +146,12 @@ class Channel:
     refusal: str = ""
     tries: int = 0
     reply_away: int = 0
+    frozen: bool = False
     roots: dict[str, Incident] = field(default_factory=dict)
     digests: dict[str, Digest] = field(default_factory=dict)
     replies: list[NoticeReason] = field(default_factory=list)
+    restated: list[Incident] = field(default_factory=list)
+    """What a thread said in place of a message that cannot be edited."""
     where: dict[str, str] = field(default_factory=dict)
     """Nonce → the channel that was asked for."""
     called: list[tuple[NoticeReason, tuple[str, ...]]] = field(default_factory=list)
@@ -186,6 +189,8 @@ class Channel:
 
     async def edit(self, incident: Incident, reason: NoticeReason, posted: Posted) -> Posted:
         self._answers()
+        if self.frozen:
+            raise MessageFrozen("edit_window_closed")
         self.roots[posted.ts] = incident
         return replace(posted, refusal=self.refusal)
 
@@ -196,11 +201,14 @@ class Channel:
         posted: Posted,
         *,
         mentions: tuple[str, ...] = (),
+        whole: bool = False,
     ) -> Posted:
         if self.reply_away:
             self.reply_away -= 1
             raise NotifyUnavailable("asked to wait", retry_after=1)
         self.replies.append(reason)
+        if whole:
+            self.restated.append(incident)
         if mentions:
             self.called.append((reason, mentions))
         return posted

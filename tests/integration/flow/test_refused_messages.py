@@ -1,8 +1,10 @@
 """What Slack refuses: kept, told as plain text where that helps, and tried less and less."""
 
+from dataclasses import replace
+
 import pytest
 
-from aegis_sink.model import Incident
+from aegis_sink.model import Incident, NoticeReason, State
 from tests.integration.flow.conftest import Flow, finding
 
 CRASH = "the last termination reason is Error container=api pod=api-1"
@@ -70,3 +72,15 @@ async def test_what_slack_refuses_never_costs_another_question(how: str, flow: F
         await flow.incident(receipt.id), "not told" if how == "refuses" else "told as plain text"
     )
     assert flow.model.asked == 1
+
+
+async def test_the_end_is_told_in_the_thread_where_the_message_cannot_be_edited(flow: Flow) -> None:
+    receipt = await flow.post(finding("api-1", CRASH))
+    await flow.after(10)
+    flow.channel.frozen = True
+    await flow.post(replace(finding("api-1", CRASH), gone=True))
+    await flow.after(90)
+    assert flow.channel.replies[-1] is NoticeReason.RESOLVED
+    assert [one.state for one in flow.channel.restated] == [State.RESOLVED]
+    assert (await flow.reasons(receipt.id))[-1] == "resolved"
+    assert len(flow.channel.roots) == 1

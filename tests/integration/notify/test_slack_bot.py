@@ -16,7 +16,7 @@ from aegis_sink.model import (
     RuledOut,
     State,
 )
-from aegis_sink.notify.errors import MessageGone, NotifyRefused
+from aegis_sink.notify.errors import MessageFrozen, MessageGone, NotifyRefused
 from aegis_sink.notify.pacer import Pacer
 from aegis_sink.notify.slack import SlackBot
 from tests.fakes.slack import PRIVATE_CHANNEL, PUBLIC_CHANNEL, FakeSlack, Fault, shown
@@ -155,6 +155,22 @@ async def test_a_missing_scope_to_find_is_named(
     slack.scopes.remove("channels:history")
     with pytest.raises(NotifyRefused, match="channels:history"):
         await bot.find("n1", since=recently())
+
+
+async def test_what_a_frozen_message_should_say_is_said_in_its_thread(
+    slack: FakeSlack, bot: SlackBot, diagnosed: Incident, now: datetime
+) -> None:
+    posted = await bot.post(diagnosed, NoticeReason.FIRST, nonce="n1")
+    slack.faults["chat.update"].append(Fault.EDIT_WINDOW_CLOSED)
+    resolved = replace(diagnosed, state=State.RESOLVED, resolved_at=now)
+    with pytest.raises(MessageFrozen):
+        await bot.edit(resolved, NoticeReason.RESOLVED, posted)
+    await bot.reply(resolved, NoticeReason.RESOLVED, posted, whole=True)
+    whole, end = slack.channel.replies(posted.ts)
+    assert "✅ RESOLVED · Deployment shop/api" in shown(whole)
+    assert slack.buttons(whole) == {}
+    assert "Resolved after 12 min" in shown(end)
+    assert len(slack.channel.roots) == 1
 
 
 async def test_a_deleted_message_is_gone_not_unavailable(

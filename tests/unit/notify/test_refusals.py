@@ -2,7 +2,7 @@
 
 import pytest
 
-from aegis_sink.notify.errors import MessageGone, MessageRefused, NotifyRefused
+from aegis_sink.notify.errors import MessageFrozen, MessageGone, MessageRefused, NotifyRefused
 from aegis_sink.notify.refusals import refusal
 from aegis_sink.notify.slack import retry_after_seconds
 
@@ -22,7 +22,9 @@ from aegis_sink.notify.slack import retry_after_seconds
         ("not_in_channel", NotifyRefused, "/invite"),
         ("channel_not_found", NotifyRefused, "AEGIS_SLACK_CHANNEL"),
         ("invalid_blocks", MessageRefused, "invalid_blocks"),
-        ("message_not_found", MessageGone, "cannot be changed"),
+        ("message_not_found", MessageGone, "not there any more"),
+        ("edit_window_closed", MessageFrozen, "cannot be changed"),
+        ("cant_update_message", MessageFrozen, "cannot be changed"),
         ("something_new", NotifyRefused, "docs.slack.dev"),
     ],
 )
