@@ -152,6 +152,7 @@ def incident_summary(incident: Incident) -> Json:
         "first_seen": rfc3339(incident.first_seen),
         "last_seen": rfc3339(incident.last_seen),
         "resolved_at": _time_or_none(incident.resolved_at),
+        "gone_at": _time_or_none(incident.gone_at),
         "acknowledged_by": incident.acknowledged_by,
         "acknowledged_at": _time_or_none(incident.acknowledged_at),
         "silenced_by": incident.silenced_by,

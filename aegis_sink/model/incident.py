@@ -77,7 +77,8 @@ class Incident:
     nobody is told, `followers` which incidents are not told because of this one. `diagnosis` is
     None until there is one. `diagnosing` is true while a model is asked. `silenced_until` is when a silence of this one incident ends or ended; None with state `silenced`
     means until it is resolved. A silence with an end outlives the resolution: what comes back
-    before it is over comes back silenced.
+    before it is over comes back silenced. `gone_at` is since when K8sGPT no longer reports it, while
+    that is not yet its end.
     """
 
     id: str
@@ -94,6 +95,7 @@ class Incident:
     first_seen: datetime
     last_seen: datetime
     resolved_at: datetime | None = None
+    gone_at: datetime | None = None
     details: str = ""
     url: str = ""
     silence_url: str = ""

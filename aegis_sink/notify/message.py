@@ -243,7 +243,8 @@ def _status(incident: Incident, reason: NoticeReason) -> str:
     if reason is NoticeReason.REOPENED:
         return "Back again"
     if reason is NoticeReason.REPEAT:
-        return "Still broken"
+        unsaid = ", though K8sGPT no longer reports it" if incident.gone_at else ""
+        return f"Still broken{unsaid}"
     if reason is NoticeReason.NEW_OBJECTS:
         return "Spreading"
     if reason is NoticeReason.CHANGED:

@@ -229,14 +229,6 @@ def wake(connection: Connection, incident: Incident, *, at: datetime, reason: st
     history.note(connection, incident.id, at, "silence ended", reason)
 
 
-def gone_at(connection: Connection, incident_id: str) -> datetime | None:
-    """Since when K8sGPT no longer reports it; None while it does."""
-    at: datetime | None = connection.execute(
-        select(_i.gone_at).where(_i.id == incident_id)
-    ).scalar()
-    return at
-
-
 def bodies(connection: Connection, incident_id: str) -> tuple[tuple[str, bytes], ...]:
     """The raw bodies behind an incident that are still kept, oldest first: (dialect, zlib)."""
     d = tables.deliveries.c
@@ -297,6 +289,7 @@ def from_row(
         first_seen=row.first_seen,
         last_seen=row.last_seen,
         resolved_at=row.resolved_at,
+        gone_at=row.gone_at,
         details=details,
         acknowledged_by=row.acknowledged_by,
         acknowledged_at=row.acknowledged_at,

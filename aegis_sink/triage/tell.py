@@ -200,7 +200,8 @@ def _again(incident: Incident, last: Notice, now: datetime, rules: TellRules) ->
         because = f"it was {last.severity} and is {incident.severity}"
         return Decision(NoticeReason.CHANGED, because)
     settled = last.at + rules.group_interval
-    news = _news(incident, last)
+    # What came last before K8sGPT fell silent is no news: its end is being looked for.
+    news = _news(incident, last) if incident.gone_at is None else None
     if news is not None and now >= settled:
         return Decision(*news)  # the diagnosis that goes with it is told with it
     if _diagnosis_is_new(incident, last):

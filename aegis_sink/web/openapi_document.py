@@ -419,6 +419,7 @@ def _components() -> Json:
         "first_seen": TIME,
         "last_seen": TIME,
         "resolved_at": TIME_OR_NULL,
+        "gone_at": TIME_OR_NULL,
         "acknowledged_by": TEXT,
         "acknowledged_at": TIME_OR_NULL,
         "silenced_by": TEXT,

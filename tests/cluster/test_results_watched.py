@@ -12,7 +12,7 @@ from aegis_sink.metrics import Metrics
 from aegis_sink.reconciling import Reconciling, build_reconciling
 from aegis_sink.service import new_id, opened, utc_now
 from aegis_sink.settings import load
-from aegis_sink.store import incidents, listing
+from aegis_sink.store import listing
 from aegis_sink.store.database import Database
 from aegis_sink.store.listing import Filter
 from tests.cluster.api import Api, Object, crd
@@ -39,12 +39,7 @@ class Replica:
     async def objects(self) -> list[str]:
         """Of what incidents that are not gone tell."""
         page = await self.database.read(lambda c: listing.page(c, Filter(limit=500)))
-        gone = [
-            await self.database.read(lambda c, i=one.id: incidents.gone_at(c, i))  # type: ignore[misc]
-            for one in page.incidents
-        ]
-        shown = zip(page.incidents, gone, strict=True)
-        return sorted(o.name for one, at in shown if at is None for o in one.objects)
+        return sorted(o.name for one in page.incidents if one.gone_at is None for o in one.objects)
 
     async def times(self) -> int:
         page = await self.database.read(lambda c: listing.page(c, Filter(limit=500)))

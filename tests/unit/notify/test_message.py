@@ -202,6 +202,11 @@ def test_the_reason_for_telling_is_named(
     assert compose(found, reason, now=NOW).status == status
 
 
+def test_what_k8sgpt_no_longer_reports_and_is_not_over_is_named(found: Incident) -> None:
+    message = compose(replace(found, gone_at=NOW), NoticeReason.REPEAT, now=NOW)
+    assert message.status == "Still broken, though K8sGPT no longer reports it"
+
+
 def test_what_was_found_is_there_before_any_diagnosis(diagnosed: Incident) -> None:
     text = said(replace(diagnosed, diagnosis=None, diagnosing=True), NoticeReason.FIRST)
     assert "What was found\n  • E1 Pod shop/api-7d9c-0 status" in text

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import event, select
@@ -18,6 +18,12 @@ Arrive = Callable[..., Arrival]
 
 async def put(database: Database, *arrivals: Arrival) -> list[tuple[Accepted, ...]]:
     return await database.write(lambda c: accept(c, arrivals))
+
+
+async def gone_at(database: Database, accepted: Accepted) -> datetime | None:
+    found = await database.read(lambda c: incidents.get(c, accepted.incident_id))
+    assert found is not None
+    return found.gone_at
 
 
 async def test_pods_of_one_deployment_are_one_incident(database: Database, arrive: Arrive) -> None:
@@ -45,7 +51,7 @@ async def test_a_body_that_shows_and_ends_a_problem_leaves_it_ended(
 ) -> None:
     [[shown], [ended]] = await put(database, arrive(POD_A), arrive(POD_A, at=1, gone=True))
     assert ended.incident_id == shown.incident_id
-    at = await database.read(lambda c: incidents.gone_at(c, shown.incident_id))
+    at = await gone_at(database, shown)
     assert at is not None
     assert jobs.RESOLVE in await database.read(lambda c: jobs.pending(c, shown.incident_id))
 
@@ -56,7 +62,7 @@ async def test_what_is_seen_again_after_its_end_is_not_gone(
     [[shown], _, _] = await put(
         database, arrive(POD_A), arrive(POD_A, at=1, gone=True), arrive(POD_A, at=2)
     )
-    assert await database.read(lambda c: incidents.gone_at(c, shown.incident_id)) is None
+    assert await gone_at(database, shown) is None
 
 
 async def test_an_incident_is_gone_only_when_the_last_of_its_objects_is(
@@ -64,9 +70,9 @@ async def test_an_incident_is_gone_only_when_the_last_of_its_objects_is(
 ) -> None:
     [[shown], _] = await put(database, arrive(POD_A), arrive(POD_B))
     await put(database, arrive(POD_A, at=1, gone=True))
-    assert await database.read(lambda c: incidents.gone_at(c, shown.incident_id)) is None
+    assert await gone_at(database, shown) is None
     await put(database, arrive(POD_B, at=2, gone=True))
-    assert await database.read(lambda c: incidents.gone_at(c, shown.incident_id)) is not None
+    assert await gone_at(database, shown) is not None
 
 
 async def test_the_end_of_something_unknown_is_no_incident(
@@ -226,9 +232,9 @@ async def test_what_another_k8sgpt_still_reports_is_not_gone(
     )
     assert one.incident_id == other.incident_id
     await put(database, arrive(POD_A, k8sgpt="east", gone=True, at=2))
-    assert await database.read(lambda c: incidents.gone_at(c, one.incident_id)) is None
+    assert await gone_at(database, one) is None
     await put(database, arrive(POD_A, k8sgpt="west", gone=True, at=3))
-    assert await database.read(lambda c: incidents.gone_at(c, one.incident_id)) is not None
+    assert await gone_at(database, one) is not None
 
 
 async def test_a_body_that_came_many_times_counts_as_often(

@@ -120,6 +120,18 @@ ENDED = told(replace(TOLD, state=State.RESOLVED), NoticeReason.RESOLVED, at(hour
             id="it fails in another way",
         ),
         pytest.param(
+            replace(TOLD, failure_class="container api ends: Error", gone_at=at(minutes=4)),
+            at(minutes=6),
+            None,
+            id="it failed in another way, and K8sGPT no longer reports it",
+        ),
+        pytest.param(
+            replace(TOLD, gone_at=at(minutes=4)),
+            at(hours=5),
+            "repeat",
+            id="K8sGPT no longer reports it and it does not end",
+        ),
+        pytest.param(
             replace(TOLD, failure_class="container api ends: Error"),
             at(minutes=1),
             None,
