@@ -175,8 +175,11 @@ class Investigation:
         key = f"{incident.fingerprint}:{self.diagnoser.key(assessment)}"
         after = self.clock() - ANSWER_WINDOW
         known = await self.database.read(lambda c: answers.answer(c, key, after=after))
-        if known is not None:
+        if known is not None and known.model:
             await self._diagnosed(job.incident_id, known, of=collected_at)
+            return Done()
+        if known is not None:
+            await self._not_answered(incident, assessment, known.model_note, of=collected_at)
             return Done()
         try:
             diagnosis = await self.diagnoser.ask(case, assessment)
@@ -190,7 +193,10 @@ class Investigation:
             await self._not_answered(incident, assessment, note, of=collected_at)
             return Later(self.clock() + MODEL_REFUSED_WAIT, error=str(error))
         except AnswerInvalid as error:
-            note = f"the model's answer could not be used: {error}"
+            # The same question gets the same answer, so this one is kept too.
+            note = self.redact(f"the model's answer could not be used: {error}")
+            told, now = replace(assessment.diagnosis, model_note=note), self.clock()
+            await self.database.write(lambda c: answers.store_answer(c, key, told, at=now))
             await self._not_answered(incident, assessment, note, of=collected_at)
             return Done()
         now = self.clock()

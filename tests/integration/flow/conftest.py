@@ -112,6 +112,7 @@ class Model:
 
     error: str = "connection refused"
     away: bool = False
+    nonsense: bool = False
     asked: int = 0
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
@@ -123,6 +124,8 @@ class Model:
         await self.gate.wait()
         if self.away:
             raise ModelUnavailable(self.error)
+        if self.nonsense:
+            return Reply(text="No idea.")
         return Reply(text=answer_text(explanation="It fails."), prompt_tokens=0, answer_tokens=9)
 
     async def warm_up(self) -> None:

@@ -207,6 +207,21 @@ async def test_the_same_evidence_is_asked_about_once_also_after_a_restart(flow: 
     assert flow.model.asked == 2
 
 
+async def test_an_answer_that_cannot_be_used_is_not_asked_for_again(flow: Flow) -> None:
+    flow.model.nonsense = True
+    receipt = await flow.post(finding("api-1", CRASH))
+    await flow.after(10)
+    asked = flow.model.asked
+    assert asked == 2  # with the one round of repair
+    await flow.restart()
+    await flow.post(finding("api-2", CRASH))
+    await flow.after(60)
+    assert flow.model.asked == asked
+    told = (await flow.incident(receipt.id)).diagnosis
+    assert told is not None
+    assert "could not be used" in told.model_note
+
+
 async def test_an_answer_about_old_evidence_does_not_stand_beside_the_new(flow: Flow) -> None:
     flow.model.gate.clear()
     receipt = await flow.post(finding("api-1", CRASH))
