@@ -1,7 +1,7 @@
 """The checks on a model's answer: shape first, then every word that would be shown as fact.
 
-A cited id must exist and contain what is quoted. A sentence with a command, a link, a mention, an
-order, or a name or number which occurs nowhere in the case is dropped and counted.
+A cited id must exist and contain what is quoted. What of the prose may be shown stands in
+`prose.py`; what may not is dropped and counted.
 """
 
 import json
@@ -15,73 +15,12 @@ from aegis_sink.diagnosis.assess import Assessment
 from aegis_sink.diagnosis.case import Case
 from aegis_sink.diagnosis.cleaning import clean
 from aegis_sink.diagnosis.errors import AnswerInvalid
+from aegis_sink.diagnosis.prose import sentences
+from aegis_sink.diagnosis.wire import read_json
 
 SHORTEST_QUOTE = 4
 
-_COMMAND = re.compile(
-    r"\b(?:kubectl|kubeadm|helm|docker|podman|crictl|nerdctl|sudo|curl|wget|bash|systemctl|eksctl|"
-    r"gcloud|chmod|chown|ssh|rm\s+-)\b|`|\$\(|\$\{|&&|\|\||(?:^|\s)--?[a-z][a-z-]+[= ]",
-    re.IGNORECASE,
-)
-_LINK = re.compile(r"[a-z][a-z0-9+.-]*://|\bwww\.|\]\(|mailto:", re.IGNORECASE)
-_MENTION = re.compile(r"<[!@#]|<https?|@(?:here|channel|everyone)\b", re.IGNORECASE)
-_ORDER = re.compile(
-    r"^(?:please\s+)?(?:delete|remove|drain|cordon|taint|evict|wipe|purge|run|execute|apply|"
-    r"ignore|disregard|disable|uninstall|scale|grant|set|patch|exec)\b|"
-    r"\b(?:should|must|need to|have to|has to|please|recommend\w*|to fix this)\b.{0,40}"
-    r"\b(?:delet|remov|drain|cordon|taint|evict|wip|purg|run|execut|appl|disabl|uninstall|grant|"
-    r"scal|patch)|\b(?:previous|above|prior) instructions\b|"
-    r"\bdelet\w+ (?:the |this |all )?(?:namespace|cluster|node|volume|pvc|deployment|pod)",
-    re.IGNORECASE,
-)
-_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
-_EVIDENCE_ID = re.compile(r"\bE\d+\b")
-_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/:=-]*[A-Za-z0-9])?")
-_QUOTED = re.compile(r"[\"“'‘]([^\"”'’]{2,80})[\"”'’]")
 _JSON = re.compile(r"\{.*\}", re.DOTALL)
-
-_PLAIN = frozenset(
-    [
-        "e.g",
-        "i.e",
-        "and/or",
-        "out-of-memory",
-        "read-only",
-        "non-zero",
-        "non-root",
-        "non-existent",
-        "start-up",
-        "back-off",
-        "time-out",
-        "set-up",
-        "cluster-wide",
-        "well-known",
-        "up-to-date",
-        "long-running",
-        "high-level",
-        "low-level",
-        "crash-loop",
-        "crash-looping",
-        "re-created",
-        "pre-existing",
-        "per-pod",
-        "per-node",
-        "one-time",
-        "first-time",
-        "k8s",
-        "kubernetes",
-        "so-called",
-        "self-signed",
-        "in-memory",
-        "end-to-end",
-        "key/value",
-        "multi-arch",
-        "container-level",
-        "pod-level",
-        "node-level",
-        "application-level",
-    ]
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +41,7 @@ def read_answer(text: str, schema_text: str) -> dict[str, object]:
     if found is None:
         raise AnswerInvalid("there is no JSON object in the answer")
     try:
-        parsed = json.loads(found[0])
+        parsed = read_json(found[0])
     except ValueError as error:
         raise AnswerInvalid(f"the JSON is broken: {error}") from error
     fault = next(iter(_validator(schema_text).iter_errors(parsed)), None)
@@ -116,9 +55,9 @@ def checked(raw: dict[str, object], case: Case, assessment: Assessment) -> Answe
     """The answer with everything that cannot be shown taken out."""
     known = known_text(case, assessment)
     ids = {e.id for e in case.collected.evidence}
-    explanation, lost_here = _sentences(str(raw["explanation"]), known, ids)
-    objection, lost_there = _sentences(str(raw["objection"]), known, ids)
-    own_cause, lost_own = _sentences(str(raw["own_cause"]), known, ids)
+    explanation, lost_here = sentences(str(raw["explanation"]), known, ids)
+    objection, lost_there = sentences(str(raw["objection"]), known, ids)
+    own_cause, lost_own = sentences(str(raw["own_cause"]), known, ids)
     quotes = raw["quotes"]
     given = [str(q) for q in quotes] if isinstance(quotes, list) else []
     cites = tuple(dict.fromkeys(i for q in given if (i := _verified(q, case))))
@@ -167,36 +106,3 @@ def _verified(quote: str, case: Case) -> str:
 
 def _flat(text: str) -> str:
     return " ".join(clean(text).split()).strip(" \"'“”…").lower()
-
-
-def _sentences(text: str, known: str, ids: set[str]) -> tuple[str, int]:
-    kept, dropped = [], 0
-    for sentence in _SENTENCE.split(clean(text).strip()):
-        if not sentence.strip():
-            continue
-        if _shown(sentence.strip(), known, ids):
-            kept.append(" ".join(sentence.split()))
-        else:
-            dropped += 1
-    return " ".join(kept), dropped
-
-
-def _shown(sentence: str, known: str, ids: set[str]) -> bool:
-    for forbidden in (_COMMAND, _LINK, _MENTION, _ORDER):
-        if forbidden.search(sentence):
-            return False
-    if any(found not in ids for found in _EVIDENCE_ID.findall(sentence)):
-        return False
-    if any(" ".join(q.split()).lower() not in known for q in _QUOTED.findall(sentence)):
-        return False
-    return all(_is_known(word, known, ids) for word in _NAME.findall(sentence))
-
-
-def _is_known(word: str, known: str, ids: set[str]) -> bool:
-    """Words with a digit or a joint inside are names or numbers: they must stand in the case."""
-    if word in ids or not re.search(r"[0-9._/:=-]", word):
-        return True
-    lowered = word.lower()
-    if lowered in _PLAIN or lowered.rstrip("s") in _PLAIN:
-        return True
-    return re.search(rf"(?<![a-z0-9]){re.escape(lowered)}(?![a-z0-9])", known) is not None

@@ -1,5 +1,6 @@
 """A circuit breaker: after some failures nothing is tried for a while, then one probe is."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +19,8 @@ REST_SECONDS = 60.0
 class Circuit:
     """Closed: all pass. Open: none pass until the rest is over. Half open: one probe passes.
 
-    Only ModelUnavailable counts as a failure: a server that refuses or answers nonsense is there.
+    Only ModelUnavailable and a passed deadline count as failures: a server that refuses or answers
+    nonsense is there.
     """
 
     def __init__(
@@ -53,7 +55,8 @@ class Circuit:
         probe = self._probing = self.state == "half-open"
         try:
             yield
-        except ModelUnavailable:
+        except (ModelUnavailable, asyncio.CancelledError):
+            # The overall deadline cancels: a server that drips on until then has failed too.
             self._failures += 1
             self._opened_at = self._clock()
             raise

@@ -4,7 +4,7 @@ import re
 
 _INVISIBLE = re.compile(
     "[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e"
-    "\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+    "\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
 _FENCE_LIKE = re.compile(
     r"[<>=#~-]{4,}|<\|[^|>]{0,40}\|>|</?(?:evidence|system|data|s|INST)>|\[/?INST\]"

@@ -7,7 +7,7 @@ from typing import Any
 
 from aegis_sink.diagnosis.errors import AnswerInvalid, ModelRefused, ModelUnavailable
 from aegis_sink.diagnosis.model import Ask, LLMOptions, Reply
-from aegis_sink.diagnosis.wire import ServerAnswered, Wire, error_text
+from aegis_sink.diagnosis.wire import ServerAnswered, Wire, count, error_text, read_json
 
 KEEP_ALIVE = "30m"
 NANOSECONDS = 1e-9
@@ -129,6 +129,9 @@ class OllamaModel:
             message = chunk.get("message")
             if isinstance(message, Mapping):
                 parts.append(str(message.get("content", "")))
+            if chunk.get("done") is True and chunk.get("done_reason") == "error":
+                # LocalAI's way to report an error of its stream (§3.6).
+                raise ModelUnavailable("the model server broke off and does not say why")
             if chunk.get("done") is True:
                 return _reply("".join(parts), chunk)
         # More than 30 repeats of one token end the stream without a last line (§3.5.4).
@@ -191,7 +194,7 @@ def tagged(name: str) -> str:
 
 def _chunk(line: bytes) -> Mapping[str, Any]:
     try:
-        chunk = json.loads(line)
+        chunk = read_json(line)
     except ValueError as error:
         raise ModelUnavailable(
             f"Ollama sent a line which is not JSON: {line[:80]!r}; is a proxy in between?"
@@ -205,15 +208,11 @@ def _reply(text: str, last: Mapping[str, Any]) -> Reply:
     return Reply(
         text=text,
         cut=last.get("done_reason") == "length",
-        prompt_tokens=_count(last.get("prompt_eval_count")),
-        answer_tokens=_count(last.get("eval_count")),
-        load_seconds=_count(last.get("load_duration")) * NANOSECONDS,
-        answer_seconds=_count(last.get("eval_duration")) * NANOSECONDS,
+        prompt_tokens=count(last.get("prompt_eval_count")),
+        answer_tokens=count(last.get("eval_count")),
+        load_seconds=count(last.get("load_duration")) * NANOSECONDS,
+        answer_seconds=count(last.get("eval_duration")) * NANOSECONDS,
     )
-
-
-def _count(value: object) -> int:
-    return value if isinstance(value, int) else 0
 
 
 def _models(body: object) -> list[Mapping[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from aegis_sink.diagnosis.errors import AnswerInvalid, ModelRefused, ModelUnavailable
 from aegis_sink.diagnosis.model import Ask, LLMOptions, Message, Reply
-from aegis_sink.diagnosis.wire import ServerAnswered, Wire, error_text
+from aegis_sink.diagnosis.wire import ServerAnswered, Wire, count, error_text, read_json
 
 
 class OpenAIModel:
@@ -87,13 +87,15 @@ class OpenAIModel:
             if data == b"[DONE]":
                 break
             chunk = _chunk(data)
-            if "error" in chunk:
+            if chunk.get("error"):
                 raise ModelUnavailable(
                     f"the model server broke off: {error_text(json.dumps(chunk))}"
                 )
             usage = _usage(chunk) or usage
-            for choice in chunk.get("choices") or ():
-                parts.append(str((choice.get("delta") or {}).get("content") or ""))
+            for choice in _choices(chunk):
+                delta = choice.get("delta")
+                if isinstance(delta, Mapping):
+                    parts.append(str(delta.get("content") or ""))
                 finish = choice.get("finish_reason") or finish
         if not finish:
             raise AnswerInvalid("the model's answer ended without being finished")
@@ -127,12 +129,17 @@ class OpenAIModel:
 
 def _chunk(data: bytes) -> Mapping[str, Any]:
     try:
-        chunk = json.loads(data)
+        chunk = read_json(data)
     except ValueError as error:
         raise ModelUnavailable(
             f"the model server sent a line which is not JSON: {data[:80]!r}"
         ) from error
     return chunk if isinstance(chunk, Mapping) else {}
+
+
+def _choices(chunk: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    choices = chunk.get("choices")
+    return [c for c in choices if isinstance(c, Mapping)] if isinstance(choices, list) else []
 
 
 def _usage(chunk: Mapping[str, Any]) -> Reply | None:
@@ -141,6 +148,6 @@ def _usage(chunk: Mapping[str, Any]) -> Reply | None:
         return None
     return Reply(
         "",
-        prompt_tokens=int(usage.get("prompt_tokens") or 0),
-        answer_tokens=int(usage.get("completion_tokens") or 0),
+        prompt_tokens=count(usage.get("prompt_tokens")),
+        answer_tokens=count(usage.get("completion_tokens")),
     )

@@ -22,6 +22,7 @@ CONNECT_SECONDS = 5.0
 STATUS_SECONDS = 5.0
 MOST_BYTES = 1 << 20
 MOST_ERROR_BYTES = 4096
+MOST_COUNTED = 10**15
 RETRIES = 2
 RETRY_SECONDS = 1.0
 
@@ -80,7 +81,7 @@ class Wire:
                 self._request("GET" if body is None else "POST", path, body) as response,
             ):
                 await _refuse(response)
-                return json.loads(await response.content.read(MOST_BYTES))
+                return read_json(await response.content.read(MOST_BYTES))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise ModelUnavailable(self._unreachable(error)) from error
 
@@ -172,7 +173,7 @@ def error_text(body: str) -> str:
     """The server's own words from an error body: a string, an object, or a string with JSON in it
     (llama-server's errors pass through Ollama that way)."""
     try:
-        parsed = json.loads(body)
+        parsed = read_json(body)
     except ValueError:
         return " ".join(body.split())[:300]
     inner = parsed.get("error", parsed) if isinstance(parsed, dict) else parsed
@@ -181,6 +182,21 @@ def error_text(body: str) -> str:
     if isinstance(inner, dict):
         return str(inner.get("message", inner))[:300]
     return str(inner)[:300]
+
+
+def read_json(text: str | bytes) -> Any:
+    """The value in a text. Raises ValueError, also for one nested deeper than can be read."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def count(value: object) -> int:
+    """A count of tokens or nanoseconds as a server tells it, 0 for what cannot be one."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        return 0
+    return value if 0 <= value <= MOST_COUNTED else 0
 
 
 def _close(response: aiohttp.ClientResponse | None) -> None:

@@ -224,6 +224,17 @@ async def test_the_deadline_covers_everything(ollama: FakeOllama) -> None:
     assert rig.calls[0].outcome is Outcome.TIMEOUT
 
 
+async def test_a_server_that_is_silent_until_the_deadline_rests_too(ollama: FakeOllama) -> None:
+    case = make_case(seen=crashing(REFUSED))
+    ollama.default = Silent()
+    rig = Rig(ollama, deadline=0.1)
+    for _ in range(3):
+        with pytest.raises(ModelUnavailable):
+            await rig.diagnoser.ask(case, assessed(case))
+    assert rig.circuit.state == "open"
+    await rig.diagnoser.close()
+
+
 async def test_after_three_failures_the_server_rests_and_one_probe_goes_first(
     ollama: FakeOllama,
 ) -> None:

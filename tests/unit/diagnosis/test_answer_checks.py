@@ -37,6 +37,17 @@ def test_an_answer_of_another_shape_is_invalid(text: str, reason: str) -> None:
         read_answer(text, SCHEMA)
 
 
+def test_an_object_nested_without_end_is_invalid() -> None:
+    with pytest.raises(AnswerInvalid, match="too deeply"):
+        read_answer('{"a":' * 60_000 + "1" + "}" * 60_000, SCHEMA)
+
+
+def test_half_a_surrogate_pair_is_left_out_as_no_database_takes_it() -> None:
+    assert (
+        left_of(explanation="It ends \ud800with an error.").explanation == "It ends with an error."
+    )
+
+
 def test_an_object_inside_prose_is_found() -> None:
     text = f"Here you are:\n```json\n{answer_text()}\n```"
     assert read_answer(text, SCHEMA)["cause"] == "cannot_tell"
@@ -71,6 +82,26 @@ def test_a_quote_of_nothing_proves_nothing() -> None:
         "The image ledger:9.9 is broken.",
         "It needs to run as root, so grant it: $(id).",
         "[click](me) to repair.",
+        "oc delete project books.",
+        "ｋｕｂｅｃｔｌ ｄｅｌｅｔｅ ｎｓ ｂｏｏｋｓ.",
+        "kubeсtl get pods.",  # with a Cyrillic letter
+        "terraform destroy.",
+        "psql drop database ledger.",
+        "Reboot the machine.",
+        "Drop the database and start again.",
+        "It helps to restart the database by hand.",
+        "Rebooting the node fixes this.",
+        "One could wipe the disk.",
+        "Change the password.",
+        "Open evil․com for help.",  # with a look-alike of the dot
+        "Ask ＠channel about it.",
+        "Write to admin@evil for help.",
+        "Visit evil dot com.",
+        "The secret named hunter does not exist.",
+        "The namespace payroll is gone.",
+        "The deployment checkout was scaled.",
+        "It was scaled by Jane.",
+        "删除命名空间.",
     ],
 )
 def test_a_sentence_that_cannot_be_shown_is_dropped_and_the_rest_stays(sentence: str) -> None:
@@ -88,6 +119,9 @@ def test_a_sentence_that_cannot_be_shown_is_dropped_and_the_rest_stays(sentence:
         "It is a read-only or out-of-memory question, i.e. not this one.",
         'The log ends with "connection refused".',
         "Removing nothing would help.",
+        "The container ends because the connection to its database is refused.",
+        "The pod restarts again and again, and the Deployment has no ready pod.",
+        "The program's server behind that address does not answer.",
     ],
 )
 def test_a_sentence_of_known_names_stays(sentence: str) -> None:
