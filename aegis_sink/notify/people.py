@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable, Collection
 from time import monotonic
 
+from aegis_sink.notify.errors import NotifyError
+
 REMEMBER_SECONDS = 300.0
 
 
@@ -28,14 +30,23 @@ class People:
         self._known: dict[str, tuple[float, frozenset[str]]] = {}
 
     async def may_press(self, user: str) -> bool:
-        """Whether this user id may act. NotifyError when Slack must be asked and does not say."""
+        """Whether this user id may act. NotifyError when Slack must be asked and does not say.
+
+        A group that is gone shuts out nobody of the others.
+        """
         if not self._users and not self._groups:
             return True
         if user in self._users:
             return True
+        unsaid: NotifyError | None = None
         for group in self._groups:
-            if user in await self._in(group):
-                return True
+            try:
+                if user in await self._in(group):
+                    return True
+            except NotifyError as error:
+                unsaid = unsaid or error
+        if unsaid is not None:
+            raise unsaid
         return False
 
     async def _in(self, group: str) -> frozenset[str]:

@@ -188,6 +188,17 @@ async def test_the_members_of_a_group_may_press_and_slack_is_asked_once_in_five_
     assert not await people.may_press("U2")
 
 
+async def test_a_group_that_is_gone_shuts_out_nobody_of_the_others(
+    slack: FakeSlack, bot: SlackBot
+) -> None:
+    slack.scopes.add("usergroups:read")
+    slack.groups = {"S2": ["U3"]}
+    people = People(groups=["S9", "S2"], members=bot.group_members)
+    assert await people.may_press("U3")
+    with pytest.raises(NotifyRefused, match="S9"):
+        await people.may_press("U4")
+
+
 async def test_a_group_that_slack_does_not_know_or_tell_lets_nobody_in(
     slack: FakeSlack, bot: SlackBot
 ) -> None:
