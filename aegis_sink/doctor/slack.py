@@ -10,7 +10,7 @@ from aegis_sink.notify.errors import NotifyError
 from aegis_sink.notify.slack import SlackBot
 from aegis_sink.settings import Settings
 
-MANIFEST = "k8sgpt/slack-app-manifest.yaml has all scopes; install the app again after a change"
+MANIFEST = "k8sgpt/slack-app-manifest.yaml names each scope; install the app again after a change"
 
 
 async def check_slack(settings: Settings, *, post: bool) -> AsyncIterator[Check]:
@@ -82,8 +82,8 @@ def _scopes(granted: frozenset[str], channel: str, *, groups: bool) -> Check:
     if not granted & {"channels:history", "groups:history"}:
         return warning(
             name,
-            "neither channels:history nor groups:history: after a crash a message could be "
-            "posted twice",
+            "neither channels:history nor groups:history: after a crash a message that may have "
+            "been posted is held back, since it cannot be looked for",
             f"# {MANIFEST}",
         )
     by_name = channel.startswith("#") or not channel.isupper()

@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 import aiohttp
 
 from aegis_sink.notify.errors import NotifyRefused, NotifyUnavailable
-from aegis_sink.notify.refusals import refusal
+from aegis_sink.notify.refusals import refusal, socket_refusal
 
 SECONDS = 15.0
 
@@ -25,7 +25,10 @@ class Account:
 
 async def account(token: str, *, api_url: str) -> Account:
     """Ask Slack. NotifyUnavailable: no answer; NotifyRefused: what is wrong with the token."""
-    answer, headers = await _ask("auth.test", token, api_url, doing="checking the token")
+    answer, headers = await _ask("auth.test", token, api_url)
+    if answer.get("ok") is not True:
+        needed = str(answer.get("needed", ""))
+        raise refusal(str(answer.get("error", "")), doing="checking the token", needed=needed)
     granted = headers.get("x-oauth-scopes", "")
     scopes = frozenset(scope.strip() for scope in granted.split(",") if scope.strip())
     now = _time(headers.get("Date", ""))
@@ -34,11 +37,13 @@ async def account(token: str, *, api_url: str) -> Account:
 
 async def try_socket_mode(app_token: str, *, api_url: str) -> None:
     """Ask for a Socket Mode address and leave it unused. Raises as `account` does."""
-    await _ask("apps.connections.open", app_token, api_url, doing="opening Socket Mode")
+    answer, _ = await _ask("apps.connections.open", app_token, api_url)
+    if answer.get("ok") is not True:
+        raise socket_refusal(str(answer.get("error", "")))
 
 
 async def _ask(
-    method: str, token: str, api_url: str, *, doing: str
+    method: str, token: str, api_url: str
 ) -> tuple[Mapping[str, object], Mapping[str, str]]:
     """Slack's answer and its headers, which the SDK's client does not give with a refusal."""
     authorization = {"Authorization": f"Bearer {token}"}
@@ -57,10 +62,6 @@ async def _ask(
         ) from None
     if not isinstance(answer, dict):
         raise NotifyRefused(f"what answers at {api_url} is not Slack")
-    if answer.get("ok") is not True:
-        raise refusal(
-            str(answer.get("error", "")), doing=doing, needed=str(answer.get("needed", ""))
-        )
     return answer, headers
 
 

@@ -2,7 +2,14 @@
 
 from collections.abc import Sequence
 
-from aegis_sink.notify.errors import MessageFrozen, MessageGone, MessageRefused, NotifyRefused
+from aegis_sink.notify.errors import (
+    MessageFrozen,
+    MessageGone,
+    MessageRefused,
+    NotifyError,
+    NotifyRefused,
+    NotifyUnavailable,
+)
 
 # The rich form was refused; the same incident as plain text may go through.
 MESSAGE_CODES = frozenset(
@@ -30,6 +37,20 @@ UNSURE_CODES = frozenset(
     {"fatal_error", "internal_error", "request_timeout", "rollup_error", "service_unavailable"}
 )
 RATE_CODES = frozenset({"rate_limited", "ratelimited", "message_limit_exceeded"})
+# What a wrong app-level token gets (docs.slack.dev, apps.connections.open).
+APP_TOKEN_CODES = frozenset(
+    {
+        "account_inactive",
+        "forbidden_team",
+        "invalid_auth",
+        "missing_scope",
+        "no_permission",
+        "not_allowed_token_type",
+        "not_authed",
+        "token_expired",
+        "token_revoked",
+    }
+)
 
 _TOKEN = "set AEGIS_SLACK_BOT_TOKEN to the bot token (xoxb-…) of an installed app"  # noqa: S105
 _WEBHOOK = "make a new incoming webhook and set AEGIS_SLACK_WEBHOOK_URL to it"
@@ -80,7 +101,18 @@ def refusal(
         scopes = " or ".join(sorted(filter(None, needed.replace(" ", "").split(",")))) or "a scope"
         return NotifyRefused(
             f"Slack said missing_scope when {doing}: give the app {scopes} under "
-            '"OAuth & Permissions" and install it again (k8sgpt/slack-app-manifest.yaml has all)'
+            '"OAuth & Permissions" and install it again (k8sgpt/slack-app-manifest.yaml names each)'
         )
     advice = _ADVICE.get(code, "see the page of the method on docs.slack.dev")
     return NotifyRefused(f"Slack said {code} when {doing}: {advice}")
+
+
+def socket_refusal(code: str) -> NotifyError:
+    """The error for Slack's `code` when Socket Mode is opened, which has a token of its own."""
+    if code in APP_TOKEN_CODES:
+        return NotifyRefused(
+            f"Slack said {code} when opening Socket Mode: set AEGIS_SLACK_APP_TOKEN to an "
+            "app-level token (xapp-…) with the scope connections:write, made under "
+            '"Basic Information", and turn Socket Mode on'
+        )
+    return NotifyUnavailable(f"Slack said {code} when opening Socket Mode")

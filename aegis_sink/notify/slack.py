@@ -325,14 +325,25 @@ class SlackBot:
         shown = self._shown(channel)
         if not shown.startswith("#"):
             return shown
+        refused: NotifyRefused | None = None
+        for kind in ("public_channel", "private_channel"):
+            if shown in self._ids:
+                break
+            try:
+                await self._look_up(shown, kind)
+            except NotifyRefused as error:  # each kind has a scope of its own
+                refused = refused or error
+        if shown not in self._ids:
+            raise refused or refusal("channel_not_found", doing=f"looking up {shown}")
+        return self._ids[shown]
+
+    async def _look_up(self, shown: str, kind: str) -> None:
+        """Remember the id of the channel when it is among those of this kind."""
         cursor = ""
-        while shown not in self._ids:
+        while True:
             answer = await self._call(
                 self._client().conversations_list(
-                    types="public_channel,private_channel",
-                    exclude_archived=True,
-                    limit=PAGE,
-                    cursor=cursor or None,
+                    types=kind, exclude_archived=True, limit=PAGE, cursor=cursor or None
                 ),
                 doing=f"looking up {shown} (not needed with the channel's id)",
                 repeatable=True,
@@ -340,12 +351,10 @@ class SlackBot:
             for one in _dicts(answer.get("channels")):
                 if one.get("name") == shown.removeprefix("#"):
                     self._ids[shown] = str(one.get("id", ""))
-                    break
-            else:
-                cursor = _next_cursor(answer)
-                if not cursor:
-                    raise refusal("channel_not_found", doing=f"looking up {shown}")
-        return self._ids[shown]
+                    return
+            cursor = _next_cursor(answer)
+            if not cursor:
+                return
 
     def _client(self) -> AsyncWebClient:
         if self._session is None:

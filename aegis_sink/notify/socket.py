@@ -14,6 +14,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from aegis_sink.notify.desk import ActionDesk
 from aegis_sink.notify.errors import NotifyError, NotifyRefused, NotifyUnavailable
+from aegis_sink.notify.refusals import socket_refusal
 from aegis_sink.notify.slack import SLACK_API_URL
 
 CONNECT_SECONDS = 20.0
@@ -148,13 +149,7 @@ async def _address(app_token: str, web: AsyncWebClient) -> str:
     except SlackApiError as exc:
         data = exc.response.data  # a text where it was not Slack who answered
         code = str(data.get("error")) if isinstance(data, dict) else "nothing it should"
-        if code in TOKEN_CODES:
-            error = NotifyRefused(
-                f"Slack said {code} when opening Socket Mode: set AEGIS_SLACK_APP_TOKEN to an "
-                "app-level token (xapp-…) with the scope connections:write, and turn Socket Mode on"
-            )
-        else:
-            error = NotifyUnavailable(f"Slack said {code} when opening Socket Mode")
+        error = socket_refusal(code)
     except (aiohttp.ClientError, TimeoutError) as exc:
         error = NotifyUnavailable(f"Slack's Socket Mode cannot be reached: {type(exc).__name__}")
     except AttributeError:
@@ -163,19 +158,3 @@ async def _address(app_token: str, web: AsyncWebClient) -> str:
     else:
         return str(answer["url"])
     raise error
-
-
-# Until somebody changes a setting (docs.slack.dev, apps.connections.open).
-TOKEN_CODES = frozenset(
-    {
-        "account_inactive",
-        "forbidden_team",
-        "invalid_auth",
-        "missing_scope",
-        "no_permission",
-        "not_allowed_token_type",
-        "not_authed",
-        "token_expired",
-        "token_revoked",
-    }
-)

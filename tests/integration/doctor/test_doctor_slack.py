@@ -61,7 +61,7 @@ async def test_a_channel_the_bot_is_not_in_is_told_with_the_invitation(slack: Fa
     ("missing", "health", "says"),
     [
         ({"chat:write"}, Health.FAILED, "nothing can be posted"),
-        ({"channels:history", "groups:history"}, Health.WARNING, "posted twice"),
+        ({"channels:history", "groups:history"}, Health.WARNING, "is held back"),
     ],
 )
 async def test_a_missing_scope_is_told(
@@ -86,6 +86,8 @@ async def test_socket_mode_is_tried_with_its_own_token(slack: FakeSlack) -> None
     wrong = await checks(slack, slack_app_token="xapp-wrong")
     assert wrong["slack buttons"].health is Health.FAILED
     assert "connections:write" in wrong["slack buttons"].fix
+    assert "AEGIS_SLACK_APP_TOKEN" in wrong["slack buttons"].found
+    assert "BOT_TOKEN" not in wrong["slack buttons"].found
 
 
 async def test_groups_that_may_press_need_a_scope(slack: FakeSlack) -> None:

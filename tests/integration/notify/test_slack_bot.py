@@ -114,6 +114,23 @@ async def test_a_new_process_finds_by_name_in_a_private_channel(
 
 
 @pytest.mark.parametrize(
+    ("channel", "scope"), [("ops", "channels:read"), ("secret-ops", "groups:read")]
+)
+async def test_a_name_is_looked_up_with_the_scope_of_its_kind_of_channel(
+    slack: FakeSlack, bot: SlackBot, channel: str, scope: str
+) -> None:
+    named = SlackBot(slack.token, channel, api_url=slack.api_url, pacer=Pacer(interval=0))
+    slack.scopes = {"channels:history", "groups:history", scope}
+    assert await named.find("mine", since=recently()) is None
+    slack.scopes -= {scope}
+    other = SlackBot(slack.token, channel, api_url=slack.api_url, pacer=Pacer(interval=0))
+    with pytest.raises(NotifyRefused, match="channels:read"):
+        await other.find("mine", since=recently())
+    await named.close()
+    await other.close()
+
+
+@pytest.mark.parametrize(
     ("channel", "advice"),
     [
         ("#elsewhere", "/invite"),
