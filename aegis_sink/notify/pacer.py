@@ -26,6 +26,7 @@ class Pacer:
         self._clock = clock
         self._sleep = sleep
         self._free_at: dict[str, float] = {}
+        self._left_at: dict[str, float] = {}
         self._held_until = clock()
 
     async def turn(self, channel: str = "") -> None:
@@ -43,8 +44,11 @@ class Pacer:
             )
         # Taken before the wait, so that callers queue up instead of waking together.
         self._free_at[channel] = max(free_at, now) + self._interval
-        if wait > 0:
+        while wait > 0:
             await self._sleep(wait)
+            # Who woke late because the machine was busy does not go on the heels of the one before.
+            wait = self._left_at.get(channel, now) + self._interval - self._clock()
+        self._left_at[channel] = self._clock()
         held = self._held_until - self._clock()
         if held > 0:
             # Another message was told to wait while this one queued.

@@ -1,5 +1,7 @@
 """One message a second, on a clock the test holds."""
 
+import asyncio
+
 import pytest
 
 from aegis_sink.notify.errors import NotifyUnavailable
@@ -35,6 +37,29 @@ async def test_messages_leave_a_second_apart(clock: Clock, pacer: Pacer) -> None
         await pacer.turn()
         left.append(clock.now)
     assert left == [100, 101, 102, 103]
+
+
+async def test_messages_that_woke_late_together_leave_a_second_apart_all_the_same() -> None:
+    clock, busy, left = Clock(), asyncio.Event(), []
+
+    async def sleep(seconds: float) -> None:
+        due = clock.now + seconds
+        await busy.wait()  # nobody wakes before the machine has time again
+        clock.now = max(clock.now, due)
+
+    async def send() -> None:
+        await pacer.turn()
+        left.append(clock.now)
+
+    pacer = Pacer(interval=1, clock=clock, sleep=sleep)
+    async with asyncio.TaskGroup() as senders:
+        for _ in range(4):
+            senders.create_task(send())
+        while len(left) < 1:  # noqa: ASYNC110 — the first one waits for nothing
+            await asyncio.sleep(0)
+        clock.now += 10
+        busy.set()
+    assert left == [100, 110, 111, 112]
 
 
 async def test_a_message_after_a_pause_does_not_wait(clock: Clock, pacer: Pacer) -> None:
