@@ -411,7 +411,8 @@ def _tie(case: Case, tied: tuple[Candidate, ...], confidence: float) -> Diagnosi
 
 
 def _nothing(case: Case) -> Diagnosis:
-    said = f" K8sGPT says: {case.errors[0]}" if case.errors else " K8sGPT gave no error text."
+    # What K8sGPT says stands beside it wherever a diagnosis is shown.
+    said = "" if case.errors else " K8sGPT gave no error text."
     return Diagnosis(
         verdict=Verdict.CANNOT_TELL,
         root_cause=f"No playbook explains what is wrong with {case.subject}.{said}",

@@ -54,7 +54,7 @@ def acknowledge(c: Connection, incident: Incident, person: Person, *, at: dateti
     match incident.state:
         case State.ACKNOWLEDGED:
             since = f" since {_time(incident.acknowledged_at, at)}" * bool(incident.acknowledged_at)
-            return Acted(Effect.ALREADY, f"{_who(incident.acknowledged_by)} is on it{since}.")
+            return Acted(Effect.ALREADY, f"{_who(incident.acknowledged_by)} has it{since}.")
         case State.RESOLVED | State.SILENCED:
             return _stands_otherwise(incident, at)
     _move(c, incident, State.ACKNOWLEDGED, "acknowledged", person, at=at)
@@ -147,7 +147,7 @@ def _stands_otherwise(incident: Incident, now: datetime) -> Acted:
     if incident.superseded_by:
         words = f"It was told anew as incident {incident.superseded_by}: look there."
     elif incident.state is State.RESOLVED:
-        words = f"It is over since {_time(incident.resolved_at, now)}."
+        words = f"It has been over since {_time(incident.resolved_at, now)}."
     elif incident.silenced_until is None:
         words = f"{_who(incident.silenced_by)} silenced it until it is resolved."
     else:

@@ -54,7 +54,7 @@ class FixCheck:
     """The check of a fix (server-side dry-run), with the server's words or why there was none."""
 
     status: CheckStatus = CheckStatus.NOT_CHECKED
-    reason: str = "fix checks are off"
+    reason: str = "nothing tried it on the cluster"
 
 
 @dataclass(frozen=True, slots=True)

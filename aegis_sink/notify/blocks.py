@@ -34,6 +34,7 @@ TEXT_LIMIT = 3000
 VALUE_LIMIT = 2000
 TOTAL_LIMIT = 12_000  # of about 13,200; Slack counts in a way it does not tell.
 URL_LIMIT = 3000
+SUMMARY_LIMIT = 600  # of a reply in a notification, and for those who have it read aloud
 
 THREAD = "in the thread"
 
@@ -103,7 +104,7 @@ def render_parts(
         rendered.append(
             Rendered(
                 blocks=(*(calls := _calls(called)), *_fitting(now_shown, more=more, taken=calls)),
-                text=slack_text([now_shown[0].label or now_shown[0].text]),
+                text=slack_text(lines, SUMMARY_LIMIT),
                 plain=_called(called, lines),
             )
         )

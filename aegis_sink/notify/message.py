@@ -13,6 +13,7 @@ from aegis_sink.model import (
     Diagnosis,
     Fix,
     FixAction,
+    FixCheck,
     Incident,
     NoticeReason,
     ObjectRef,
@@ -197,7 +198,7 @@ def _check_in_words(fix: Fix) -> str:
         return "✔ Checked: the API server accepts this (dry run, nothing was changed)."
     if fix.check.status is CheckStatus.REFUSED:
         return f"✘ Checked: the API server refuses this: {reason}"
-    return f"Not checked: {reason or 'fix checks are off'}."
+    return f"Not checked: {reason or FixCheck().reason}."
 
 
 def _links(incident: Incident) -> tuple[Link, ...]:
@@ -303,7 +304,7 @@ def _resolved_parts(incident: Incident) -> tuple[Part, ...]:
         return ()
     cause = _cause(incident.diagnosis)
     if incident.diagnosis.verdict is Verdict.CANNOT_TELL:
-        return (cause,)
+        return (Part(label="Why it was (not found out)", text=cause.text),)
     return (Part(label=cause.label.replace("Why", "Why it was"), text=cause.text),)
 
 

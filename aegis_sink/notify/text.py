@@ -77,10 +77,10 @@ def escape(text: str) -> str:
 
 
 def duration_words(duration: timedelta) -> str:
-    """One of the forms "2 d 3 h", "1 h 5 min", "12 min", "under a minute"."""
+    """One of the forms "2 d 3 h", "1 h 5 min", "12 min", "less than a minute"."""
     minutes = int(duration.total_seconds() // 60)
     if minutes < 1:
-        return "under a minute"
+        return "less than a minute"
     days, rest = divmod(minutes, 24 * 60)
     hours, minutes = divmod(rest, 60)
     if days:

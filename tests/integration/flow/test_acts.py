@@ -57,7 +57,7 @@ async def test_the_second_who_is_on_it_hears_who_was_first(flow: Flow) -> None:
     told = await a_told_problem(flow)
     await do(flow, acts.acknowledge, told)
     late = await do(flow, acts.acknowledge, told, BOB)
-    assert (late.effect, late.words) == (Effect.ALREADY, "ada is on it since 12:00 UTC.")
+    assert (late.effect, late.words) == (Effect.ALREADY, "ada has it since 12:00 UTC.")
     assert (await flow.incident(told)).acknowledged_by == "ada"
 
 
@@ -162,7 +162,7 @@ async def test_what_is_over_takes_no_acts_but_the_word_on_its_diagnosis(flow: Fl
     assert (await do(flow, acts.resolve, told)).effect is Effect.ALREADY
     for act in (acts.acknowledge, hush, acts.end_silence, acts.diagnose_again):
         acted = await do(flow, act, told)
-        assert (acted.effect, acted.words) == (Effect.REFUSED, "It is over since 12:00 UTC.")
+        assert (acted.effect, acted.words) == (Effect.REFUSED, "It has been over since 12:00 UTC.")
     assert (await flow.incident(told)).state is State.RESOLVED
     assert (await do(flow, partial(acts.judge, right=True), told)).effect is Effect.DONE
 

@@ -180,7 +180,7 @@ async def test_ten_presses_at_once_are_worked_off_in_order_and_all_are_answered(
     assert len(words) == 10
     mine = words.pop(f"https://answer/{first.upper()}")
     assert "it is yours now" in mine
-    assert set(words.values()) == {f"{first} is on it since 12:00 UTC."}
+    assert set(words.values()) == {f"{first} has it since 12:00 UTC."}
     what = [h.what for h in (await desk.flow.incident(told)).history]
     assert what.count("acknowledged") == 1
 
@@ -196,7 +196,7 @@ async def test_a_stale_press_changes_nothing_and_says_so(desk: Desk) -> None:
     await desk.press(ActionKind.SILENCE_DAY, told)
     await desk.flow.after(0)
     assert (await desk.flow.incident(told)).state is State.RESOLVED
-    assert desk.answers.told[-1][1] == "It is over since 12:00 UTC."
+    assert desk.answers.told[-1][1] == "It has been over since 12:00 UTC."
 
 
 async def test_who_is_not_allowed_changes_nothing_and_hears_so(desk: Desk) -> None:

@@ -22,6 +22,13 @@ def test_a_kill_for_memory_is_likely_from_the_text_alone_and_says_what_it_cannot
     assert any("was not read" in text for text in told.missing)
 
 
+def test_an_error_that_nothing_explains_is_left_to_where_the_errors_stand() -> None:
+    told = assessed(make_case("the frobnicator is out of phase")).diagnosis
+    assert told.verdict is Verdict.CANNOT_TELL
+    assert told.root_cause.startswith("No playbook explains what is wrong with Pod ")
+    assert "frobnicator" not in told.root_cause
+
+
 def test_a_back_off_alone_does_not_tell_why_the_image_is_not_pulled() -> None:
     told = assessed(make_case('Back-off pulling image "ledger:invalid-tag"')).diagnosis
     assert told.verdict is Verdict.CANNOT_TELL

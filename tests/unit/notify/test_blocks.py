@@ -293,6 +293,14 @@ def test_parts_that_fit_nowhere_are_counted_in_the_last_reply(diagnosed: Inciden
     assert "more on the incident's page" in last[-1]
 
 
+def test_a_reply_that_is_read_aloud_says_more_than_its_label(diagnosed: Incident) -> None:
+    parts = compose_reply(diagnosed, NoticeReason.DIAGNOSED, now=NOW)
+    [reply] = render_parts(parts, more="on the incident's page")
+    assert reply.text.startswith("In the model's words: The heap may grow to 512Mi")
+    assert "memory limit 256Mi" in reply.text
+    assert units(reply.text) <= 600
+
+
 def test_a_headline_of_any_length_fits_slacks_header(found: Incident) -> None:
     message = compose(found, NoticeReason.FIRST, now=NOW)
     check(render(replace(message, headline="🇩🇪" * 300), now=NOW))

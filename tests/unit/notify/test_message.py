@@ -118,6 +118,14 @@ def test_how_sure_is_said_in_words(diagnosed: Incident, verdict: Verdict, label:
     )
 
 
+def test_a_cause_that_was_never_found_is_not_still_looked_for(diagnosed: Incident) -> None:
+    lost = replace(diagnosis_of(diagnosed), verdict=Verdict.CANNOT_TELL)
+    over = replace(with_diagnosis(diagnosed, lost), state=State.RESOLVED, resolved_at=NOW)
+    text = said(over, NoticeReason.RESOLVED)
+    assert "Why it was (not found out): " in text
+    assert "yet" not in text
+
+
 def test_when_nobody_can_tell_the_errors_stay_in_sight(diagnosed: Incident) -> None:
     lost = replace(diagnosis_of(diagnosed), verdict=Verdict.CANNOT_TELL, cites=(), fixes=())
     text = said(with_diagnosis(diagnosed, replace(lost, missing=("the log of container api",))))
@@ -145,9 +153,10 @@ def test_a_hypothesis_is_named_as_one(diagnosed: Incident) -> None:
         (FixCheck(CheckStatus.ACCEPTED, ""), "✔ Checked: the API server accepts this"),
         (FixCheck(CheckStatus.REFUSED, "quota exceeded"), "✘ Checked: the API server refuses"),
         (
-            FixCheck(CheckStatus.NOT_CHECKED, "fix checks are off"),
-            "Not checked: fix checks are off.",
+            FixCheck(CheckStatus.NOT_CHECKED, "the API server did not answer"),
+            "Not checked: the API server did not answer.",
         ),
+        (FixCheck(), "Not checked: nothing tried it on the cluster."),
     ],
 )
 def test_the_check_of_a_fix_is_said(diagnosed: Incident, check: FixCheck, words: str) -> None:

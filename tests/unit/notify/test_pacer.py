@@ -47,11 +47,12 @@ async def test_messages_that_woke_late_together_leave_a_second_apart_all_the_sam
         await busy.wait()  # nobody wakes before the machine has time again
         clock.now = max(clock.now, due)
 
+    one_a_second = Pacer(interval=1, clock=clock, sleep=sleep)
+
     async def send() -> None:
-        await pacer.turn()
+        await one_a_second.turn()
         left.append(clock.now)
 
-    pacer = Pacer(interval=1, clock=clock, sleep=sleep)
     async with asyncio.TaskGroup() as senders:
         for _ in range(4):
             senders.create_task(send())

@@ -68,7 +68,7 @@ def test_escaping_never_leaves_half_an_entity() -> None:
 @pytest.mark.parametrize(
     ("minutes", "words"),
     [
-        (0, "under a minute"),
+        (0, "less than a minute"),
         (12, "12 min"),
         (65, "1 h 5 min"),
         (120, "2 h"),
