@@ -25,7 +25,7 @@ def test_a_kill_for_memory_is_likely_from_the_text_alone_and_says_what_it_cannot
 def test_an_error_that_nothing_explains_is_left_to_where_the_errors_stand() -> None:
     told = assessed(make_case("the frobnicator is out of phase")).diagnosis
     assert told.verdict is Verdict.CANNOT_TELL
-    assert told.root_cause.startswith("No playbook explains what is wrong with Pod ")
+    assert told.root_cause.startswith("No playbook explains what is wrong with ")
     assert "frobnicator" not in told.root_cause
 
 
