@@ -129,6 +129,13 @@ def read_time(text: str) -> datetime | None:
     return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
 
 
+def say(value: int | bool | None) -> str:
+    """ "3", "yes" or "no"; "?" when not known."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "?" if value is None else str(value)
+
+
 def say_time(at: datetime | None) -> str:
     """Absolute, so that the same cluster gives the same bytes; "?" when not known."""
     return at.strftime("%Y-%m-%dT%H:%M:%SZ") if at else "?"

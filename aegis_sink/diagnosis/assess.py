@@ -17,6 +17,7 @@ from aegis_sink.diagnosis.fixes import render
 from aegis_sink.diagnosis.observations import Observations, View
 from aegis_sink.diagnosis.playbooks import Cause, FixPlan, Playbook, Playbooks, Weight
 from aegis_sink.model import Diagnosis, Fix, FixAction, ObjectRef, Risk, RuledOut, Verdict
+from aegis_sink.model.facts import ObjectFacts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -34,6 +35,8 @@ class Standing(StrEnum):
     """How the leading cause stands. Ordered from best to worst."""
 
     CERTAIN = "certain"
+    SEVERAL = "several"
+    """Several causes are certain: all are true, and which one a person has to mend first is open."""
     STATED = "stated"
     """Certain, but by K8sGPT's text alone: nothing of the cluster was read to confirm it."""
     STRONG = "strong"
@@ -47,6 +50,7 @@ class Standing(StrEnum):
 
 CONFIDENCE: Mapping[Standing, float] = {
     Standing.CERTAIN: 0.95,
+    Standing.SEVERAL: 0.69,
     Standing.STATED: 0.65,
     Standing.STRONG: 0.69,
     Standing.CLEAR: 0.55,
@@ -128,6 +132,8 @@ def assess(case: Case, playbooks: Playbooks, *, always_ask: bool = False) -> Ass
     candidates, consequences = _ranked([s.candidate for s in scored if not s.excluded])
     standing, lead = _standing(candidates)
     diagnosis = _diagnosis(case, candidates, standing, lead)
+    if _is_gone(case):
+        diagnosis = _of_the_past(case, diagnosis)
     diagnosis = replace(
         diagnosis,
         ruled_out=(*ruled_out, *consequences),
@@ -310,8 +316,11 @@ def _standing(candidates: tuple[Candidate, ...]) -> tuple[Standing, tuple[Candid
     rivals = [c for c in candidates[1:] if c.id not in related and not c.cause.open]
     certain = [c for c in rivals if c.certain]
     if first.certain:
-        if not certain:
+        faults = tuple(c for c in certain if not c.cause.harmless)
+        if not faults:
             return (Standing.CERTAIN if first.cites else Standing.STATED), (first,)
+        if not first.cause.harmless:
+            return Standing.SEVERAL, (first, *faults)
         rivals = certain
     lead = first.score - max((c.score for c in rivals), default=0)
     if lead <= 0:
@@ -351,6 +360,8 @@ def _diagnosis(
             if len(lead) > 1:
                 return _tie(case, lead, confidence)
             return _answer(case, lead[0], Verdict.LIKELY, confidence, ())
+        case Standing.SEVERAL:
+            return _together(case, lead, confidence)
         case Standing.CERTAIN:
             return _answer(case, lead[0], Verdict.CAUSE_FOUND, confidence, ())
         case _:
@@ -389,6 +400,41 @@ def _answer(
         if verdict is Verdict.CAUSE_FOUND
         else _missing(case, [text for texts in missing for text in texts]),
         fixes=_distinct((*fixes, *looks)),
+    )
+
+
+def _together(case: Case, certain: tuple[Candidate, ...], confidence: float) -> Diagnosis:
+    """Each of them is true, so each is said; the first names the answer."""
+    first, *others = certain[:MOST_CANDIDATES]
+    answer = _answer(case, first, Verdict.LIKELY, confidence, ())
+    also = " ".join(c.root_cause for c in others)
+    return replace(
+        answer,
+        root_cause=f"{first.root_cause} Also found: {also}",
+        cites=tuple(dict.fromkeys(i for c in (first, *others) for i in c.cites))[:MOST_CITES],
+        missing=_missing(case, ()),
+        fixes=_distinct([f for c in (first, *others) for f in c.fixes]),
+    )
+
+
+def _is_gone(case: Case) -> bool:
+    """Whether the cluster says that what a person would act on is not there. The pods of an owner
+    come and go, and say nothing of it."""
+    subject = (case.subject.resource_kind, case.subject.namespace, case.subject.name)
+    seen = (e.facts for e in case.collected.evidence if isinstance(e.facts, ObjectFacts))
+    return any((f.kind, f.namespace, f.name) == subject and f.exists is False for f in seen)
+
+
+def _of_the_past(case: Case, diagnosis: Diagnosis) -> Diagnosis:
+    """It was deleted after K8sGPT had looked: what was wrong rests on K8sGPT's words alone, and
+    nothing of it can be changed."""
+    found = diagnosis.verdict is Verdict.CAUSE_FOUND
+    return replace(
+        diagnosis,
+        verdict=Verdict.LIKELY if found else diagnosis.verdict,
+        root_cause=f"{case.subject} does not exist any more. When K8sGPT looked: {diagnosis.root_cause}",
+        confidence=min(diagnosis.confidence, CONFIDENCE[Standing.SLIGHT]),
+        fixes=tuple(f for f in diagnosis.fixes if not _acts(f)),
     )
 
 

@@ -171,7 +171,7 @@ def object_names(refs: tuple[ObjectRef, ...]) -> tuple[str, ...]:
     return tuple(one_line(str(ref)) for ref in refs)
 
 
-def fix_part(fix: Fix, *, label: str = "Do this") -> Part:
+def fix_part(fix: Fix, *, label: str) -> Part:
     """A fix with its risk, its command and what the API server said of it."""
     title = clamp(one_line(fix.title), PARAGRAPH_CHARACTERS)
     only_reads = fix.action is FixAction.INSPECT
@@ -273,7 +273,8 @@ def _open_parts(incident: Incident) -> tuple[Part, ...]:
 def _followers(incident: Incident) -> list[Part]:
     """What is not told of its own because it follows from this."""
     count = len(incident.followers)
-    label = f"{plural(count, 'problem')} that follow from this and are not told"
+    one = count == 1
+    label = f"{plural(count, 'problem')} that follow{'s' * one} from this and {'is' if one else 'are'} not told"
     return _bullets(label, tuple(one.title for one in incident.followers))
 
 
@@ -287,7 +288,9 @@ def _why_and_what(incident: Incident) -> tuple[Part, ...]:
         parts.extend(_errors(incident))
     parts.extend(_proof(incident, "Proof" if diagnosis.cites else "What was found"))
     if diagnosis.fixes:
-        parts.append(fix_part(diagnosis.fixes[0]))
+        harmless = diagnosis.verdict is Verdict.NOT_A_PROBLEM
+        label = "If you want it otherwise" if harmless else "Do this"
+        parts.append(fix_part(diagnosis.fixes[0], label=label))
         if len(diagnosis.fixes) > 1:
             parts.append(Part(label="", left=len(diagnosis.fixes) - 1, noun="fix"))
     if diagnosis.objection:

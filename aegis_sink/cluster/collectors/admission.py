@@ -4,7 +4,7 @@ K8sGPT names the entry `webhooks[].name`, not the configuration (facts/k8sgpt.md
 """
 
 from aegis_sink.cluster.collectors.service import collect_service
-from aegis_sink.cluster.document import Document
+from aegis_sink.cluster.document import Document, say
 from aegis_sink.cluster.visit import Visit
 from aegis_sink.model import ObjectRef
 from aegis_sink.model.facts import AdmissionWebhookFacts, ServiceFacts
@@ -61,8 +61,8 @@ async def _webhook(visit: Visit, configuration: Document, webhook: Document) -> 
     calls = path or ("a URL outside the cluster" if webhook.has("clientConfig", "url") else "?")
     lines = [
         f"webhook {facts.webhook} of {configuration.name}",
-        f"calls: {calls}, service exists: {exists}, ready endpoints: {ready}",
-        f"failure policy {facts.failure_policy or '?'}, timeout {facts.timeout_seconds} s, "
+        f"calls: {calls}, service exists: {say(exists)}, ready endpoints: {say(ready)}",
+        f"failure policy {facts.failure_policy or '?'}, timeout {say(facts.timeout_seconds)} s, "
         f"CA bundle: {'yes' if facts.has_ca_bundle else 'no'}",
         f"rules: {rules or 'none'}",
     ]

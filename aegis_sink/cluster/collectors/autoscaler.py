@@ -2,7 +2,7 @@
 
 from aegis_sink.cluster.collectors.events import collect_events
 from aegis_sink.cluster.collectors.generic import add_object, condition_lines, conditions
-from aegis_sink.cluster.document import Document
+from aegis_sink.cluster.document import Document, say
 from aegis_sink.cluster.visit import Visit, together
 from aegis_sink.model import ObjectRef
 from aegis_sink.model.facts import AutoscalerFacts
@@ -40,10 +40,10 @@ async def collect_autoscaler(visit: Visit) -> None:
     there = {True: "exists", False: "does not exist", None: "not known"}
     lines = [
         f"target: {ref.kind} {ref.name} ({there[facts.target_exists]})",
-        f"replicas: {facts.current_replicas} now, {facts.desired_replicas} desired, "
-        f"{facts.min_replicas} to {facts.max_replicas} allowed",
+        f"replicas: {say(facts.current_replicas)} now, {say(facts.desired_replicas)} desired, "
+        f"{say(facts.min_replicas)} to {say(facts.max_replicas)} allowed",
         f"metrics: {', '.join(facts.metrics) or 'none'}; metrics API available: "
-        f"{facts.metrics_api_available}",
+        f"{say(facts.metrics_api_available)}",
         *condition_lines(autoscaler),
     ]
     if facts.containers_without_requests:

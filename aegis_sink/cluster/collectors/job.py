@@ -6,7 +6,7 @@ from aegis_sink.cluster.collectors.events import collect_events
 from aegis_sink.cluster.collectors.generic import add_object, condition_lines
 from aegis_sink.cluster.collectors.pod import examine_pod, is_well
 from aegis_sink.cluster.collectors.rollout import selector
-from aegis_sink.cluster.document import Document, say_time
+from aegis_sink.cluster.document import Document, say, say_time
 from aegis_sink.cluster.visit import Visit, together
 from aegis_sink.model import ObjectRef
 from aegis_sink.model.facts import JobFacts
@@ -93,8 +93,8 @@ def _add_job(visit: Visit, ref: ObjectRef, job: Document) -> None:
     lines = [
         f"started {say_time(status.time('startTime'))}, "
         f"ended {say_time(status.time('completionTime'))}",
-        f"active {facts.active}, succeeded {facts.succeeded}, failed {facts.failed}, "
-        f"backoff limit {facts.backoff_limit}",
+        f"active {say(facts.active)}, succeeded {say(facts.succeeded)}, failed {say(facts.failed)}, "
+        f"backoff limit {say(facts.backoff_limit)}",
     ]
     if facts.suspended:
         lines.append("suspended")
@@ -125,7 +125,7 @@ def _cron_lines(cron_job: Document, facts: JobFacts) -> list[str]:
         f"schedule: {facts.schedule}{valid}, time zone {cron_job.text('spec', 'timeZone') or '-'}",
         f"last scheduled {say_time(status.time('lastScheduleTime'))}, "
         f"last success {say_time(status.time('lastSuccessfulTime'))}",
-        f"running now: {facts.active}, concurrency {policy}",
+        f"running now: {say(facts.active)}, concurrency {policy}",
     ]
     if facts.suspended:
         lines.append("suspended")

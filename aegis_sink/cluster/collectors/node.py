@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from aegis_sink.cluster.collectors.events import collect_events
 from aegis_sink.cluster.collectors.generic import add_object, condition_lines
-from aegis_sink.cluster.document import Document, say_time
+from aegis_sink.cluster.document import Document, say, say_time
 from aegis_sink.cluster.quantity import millicores, size
 from aegis_sink.cluster.visit import Visit, together
 from aegis_sink.model import ObjectRef
@@ -103,7 +103,7 @@ def _lines(
     if facts.requested_cpu is not None and facts.requested_memory is not None:
         memory = facts.requested_memory // 2**20
         lines.append(
-            f"requested by {facts.pods} pods: cpu {facts.requested_cpu}m, memory {memory}Mi"
+            f"requested by {say(facts.pods)} pods: cpu {facts.requested_cpu}m, memory {memory}Mi"
         )
     unwell = sorted(
         f"{p.namespace}/{p.name}"

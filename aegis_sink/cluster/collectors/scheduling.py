@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from aegis_sink.cluster.collectors.node import is_live, node_facts, requests, taints
-from aegis_sink.cluster.document import Document
+from aegis_sink.cluster.document import Document, say
 from aegis_sink.cluster.visit import Visit
 from aegis_sink.model import ObjectRef
 from aegis_sink.model.facts import NodesFacts
@@ -80,7 +80,7 @@ def _lines(
     selector = pod.mapping("spec", "nodeSelector")
     if selector:
         told = ", ".join(f"{k}={v}" for k, v in selector.items())
-        lines.append(f"node selector {told}: carried by {facts.matching_node_selector} nodes")
+        lines.append(f"node selector {told}: carried by {say(facts.matching_node_selector)} nodes")
     lines.append(f"{facts.total} nodes, {facts.ready} ready, {facts.schedulable} schedulable")
     if facts.largest_free_cpu is not None and facts.largest_free_memory is not None:
         free = facts.largest_free_memory // 2**20

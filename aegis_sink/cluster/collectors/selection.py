@@ -6,6 +6,7 @@ from aegis_sink.cluster.collectors.events import collect_events
 from aegis_sink.cluster.collectors.generic import add_object, condition_lines
 from aegis_sink.cluster.collectors.pod import examine_pod, is_well
 from aegis_sink.cluster.collectors.rollout import selector
+from aegis_sink.cluster.document import say
 from aegis_sink.cluster.visit import Visit, together
 from aegis_sink.model import ObjectRef
 from aegis_sink.model.facts import DisruptionBudgetFacts, NetworkPolicyFacts
@@ -49,10 +50,10 @@ async def collect_disruption_budget(visit: Visit) -> None:
     if facts.current_healthy is not None and facts.desired_healthy is not None:
         visit.healthy = facts.current_healthy >= facts.desired_healthy
     lines = [
-        f"selects: {labels or 'all pods'}, matching pods: {facts.matching_pods}",
+        f"selects: {labels or 'all pods'}, matching pods: {say(facts.matching_pods)}",
         f"min available {facts.min_available or '-'}, max unavailable {facts.max_unavailable or '-'}",
-        f"healthy {facts.current_healthy} of {facts.expected_pods}, wanted {facts.desired_healthy}, "
-        f"disruptions allowed {facts.disruptions_allowed}",
+        f"healthy {say(facts.current_healthy)} of {say(facts.expected_pods)}, "
+        f"wanted {say(facts.desired_healthy)}, disruptions allowed {say(facts.disruptions_allowed)}",
         *condition_lines(budget),
     ]
     visit.add(f"PodDisruptionBudget {visit.ref.path}", "\n".join(lines), 85, facts)
@@ -83,6 +84,6 @@ async def collect_network_policy(visit: Visit) -> None:
         f"policy types: {', '.join(facts.policy_types) or 'Ingress'}",
         f"ingress rules: {len(policy.items('spec', 'ingress'))}, "
         f"egress rules: {len(policy.items('spec', 'egress'))}",
-        f"matching pods ({facts.matching_pods}): {names}",
+        f"matching pods ({say(facts.matching_pods)}): {names}",
     ]
     visit.add(f"NetworkPolicy {visit.ref.path}", "\n".join(lines), 80, facts)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from aegis_sink.cluster.collectors.events import collect_events
 from aegis_sink.cluster.collectors.generic import add_object
-from aegis_sink.cluster.document import Document
+from aegis_sink.cluster.document import Document, say
 from aegis_sink.cluster.quantity import size
 from aegis_sink.cluster.visit import Visit, together
 from aegis_sink.model.facts import StorageClassFacts, VolumeFacts
@@ -25,7 +25,7 @@ async def collect_storage_class(visit: Visit) -> None:
     facts = class_facts(found, visit.ref.name, classes, names)
     visit.healthy = facts.exists and len(facts.default_classes) <= 1
     told = [
-        f"provisioner: {facts.provisioner or '?'}, driver registered: {facts.provisioner_present}",
+        f"provisioner: {facts.provisioner or '?'}, driver registered: {say(facts.provisioner_present)}",
         f"binding: {facts.binding_mode or '?'}, reclaim: {facts.reclaim_policy or '?'}",
         f"default classes of the cluster: {', '.join(facts.default_classes) or 'none'}",
     ]

@@ -5,7 +5,7 @@ from aegis_sink.cluster.collectors.generic import add_object, condition_lines, c
 from aegis_sink.cluster.collectors.pod import examine_pod, is_well, why_unwell
 from aegis_sink.cluster.collectors.quota import collect_quotas
 from aegis_sink.cluster.collectors.rollout import collect_rollout, selector
-from aegis_sink.cluster.document import Document, say_time
+from aegis_sink.cluster.document import Document, say, say_time
 from aegis_sink.cluster.visit import Visit, together
 from aegis_sink.model import ObjectRef
 from aegis_sink.model.facts import WorkloadFacts
@@ -144,8 +144,8 @@ def workload_lines(workload: Document, facts: WorkloadFacts) -> list[str]:
     """What a person reads of a workload: its counts, conditions and pods that are not well."""
     lines = [
         f"created {say_time(workload.created)}, strategy {facts.strategy or '?'}",
-        f"desired {facts.desired}, current {facts.current}, updated {facts.updated}, "
-        f"ready {facts.ready}, available {facts.available}",
+        f"desired {say(facts.desired)}, current {say(facts.current)}, "
+        f"updated {say(facts.updated)}, ready {say(facts.ready)}, available {say(facts.available)}",
     ]
     if facts.paused:
         lines.append("paused: changes are not rolled out")

@@ -1,6 +1,7 @@
 """What a collection brings back, and what it says when it may not or cannot read."""
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -201,6 +202,8 @@ async def test_an_object_of_any_shape_is_collected(
     looked = finding(kind, "x")
     collected = await cluster.collect(looked, alone(looked))
     assert collected.evidence or collected.missing or kind == "Whatever"
+    texts = "\n".join(e.text for e in collected.evidence)
+    assert re.search(r"\b(None|True|False)\b", texts) is None, "words of a program, not of people"
 
 
 async def test_the_same_cluster_gives_the_same_bytes(api: FakeApi) -> None:

@@ -5,8 +5,17 @@ from dataclasses import replace
 import pytest
 
 from aegis_sink.diagnosis.assess import CONFIDENCE, SETTLED, STATED_LIMIT, Standing
-from aegis_sink.model import ObjectRef, Verdict
-from aegis_sink.model.facts import ContainerFacts, EventsFacts, PodFacts, ServiceFacts
+from aegis_sink.model import FixAction, ObjectRef, Verdict
+from aegis_sink.model.facts import (
+    AdmissionWebhookFacts,
+    AutoscalerFacts,
+    ContainerFacts,
+    EventsFacts,
+    ObjectFacts,
+    PodFacts,
+    ServiceFacts,
+    WorkloadFacts,
+)
 from tests.fakes.diagnosis_cases import assessed, crashing, evidence, make_case
 
 OOM = "the last termination reason is OOMKilled container=ledger pod=ledger-6f9d7c5b48-x2lqk"
@@ -87,6 +96,87 @@ def test_a_selector_one_letter_off_is_certain_and_its_fix_runnable() -> None:
     assert fix.runnable
     assert fix.patch == '{"spec":{"selector":{"app":"ledger"}}}'
     assert fix.command.startswith("kubectl -n books patch service/ledger --type=strategic")
+
+
+STATEFUL_SET = ObjectRef("StatefulSet", "ledger", "books")
+
+
+def test_faults_that_are_all_certain_are_all_said_and_none_is_called_the_cause() -> None:
+    facts = WorkloadFacts(
+        kind="StatefulSet",
+        service_name="ledger-headless",
+        service_exists=False,
+        missing_storage_classes=("fast-ssd",),
+    )
+    case = make_case(
+        "StatefulSet uses the service books/ledger-headless which does not exist.",
+        "StatefulSet uses the storage class fast-ssd which does not exist.",
+        seen=(evidence(1, "governing service: ledger-headless", facts),),
+        about=STATEFUL_SET,
+        subject=STATEFUL_SET,
+    )
+    settled = assessed(case)
+    told = settled.diagnosis
+    assert (settled.standing, settled.ask) == (Standing.SEVERAL, False)
+    assert told.verdict is Verdict.LIKELY
+    assert told.confidence < 0.7
+    assert "ledger-headless" in told.root_cause
+    assert "fast-ssd" in told.root_cause
+    titles = " ".join(fix.title for fix in told.fixes)
+    assert "ledger-headless" in titles
+    assert "class" in titles
+
+
+def test_what_is_gone_is_told_as_a_thing_of_the_past_and_offers_no_change() -> None:
+    gone = ObjectFacts(kind="StatefulSet", name="ledger", namespace="books", exists=False)
+    words = "StatefulSet uses the service books/ledger-headless which does not exist."
+    there = assessed(make_case(words, about=STATEFUL_SET, subject=STATEFUL_SET)).diagnosis
+    told = assessed(
+        make_case(
+            words,
+            seen=(evidence(1, "gone: it no longer exists", gone),),
+            about=STATEFUL_SET,
+            subject=STATEFUL_SET,
+        )
+    ).diagnosis
+    assert told.cause_id == there.cause_id == "governing-service-missing"
+    assert told.root_cause.startswith("StatefulSet books/ledger does not exist any more.")
+    assert told.confidence <= CONFIDENCE[Standing.SLIGHT]
+    assert any(fix.action is FixAction.CREATE for fix in there.fixes)
+    assert not any(fix.action is FixAction.CREATE for fix in told.fixes)
+
+
+def test_a_pod_that_is_gone_says_nothing_of_its_owner() -> None:
+    gone = ObjectFacts(kind="Pod", name="ledger-6f9d7c5b48-x2lqk", namespace="books", exists=False)
+    told = assessed(make_case(OOM, seen=(evidence(1, "gone", gone),))).diagnosis
+    assert "does not exist any more" not in told.root_cause
+
+
+@pytest.mark.parametrize("policy", ["Ignore", "Fail"])
+def test_a_webhook_without_a_service_is_told_with_its_own_failure_policy(policy: str) -> None:
+    facts = AdmissionWebhookFacts(
+        webhook="guard.example",
+        service="policy/guard",
+        service_exists=False,
+        failure_policy=policy,
+    )
+    about = ObjectRef("ValidatingWebhookConfiguration", "guard.example")
+    case = make_case(seen=(evidence(1, "calls", facts),), about=about, subject=about)
+    assert f"Its failure policy is {policy}:" in assessed(case).diagnosis.root_cause
+
+
+def test_without_its_target_an_autoscaler_needs_no_metrics() -> None:
+    facts = AutoscalerFacts(
+        target_kind="Deployment",
+        target_name="front",
+        target_exists=False,
+        metrics=("Resource cpu 60",),
+        metrics_api_available=False,
+    )
+    about = ObjectRef("HorizontalPodAutoscaler", "front", "books")
+    case = make_case(seen=(evidence(1, "target", facts),), about=about, subject=about)
+    told = assessed(case).diagnosis
+    assert (told.cause_id, told.verdict) == ("scale-target-missing", Verdict.CAUSE_FOUND)
 
 
 def test_nothing_known_is_said_as_such_with_where_to_look() -> None:

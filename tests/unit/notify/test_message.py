@@ -11,6 +11,7 @@ from aegis_sink.model import (
     Feedback,
     FixAction,
     FixCheck,
+    Follower,
     Incident,
     NoticeReason,
     ObjectRef,
@@ -283,6 +284,25 @@ def test_the_notification_text_names_the_cause_also_when_it_is_no_problem(
     calm = replace(diagnosis_of(diagnosed), verdict=Verdict.NOT_A_PROBLEM)
     summary = compose(with_diagnosis(diagnosed, calm), NoticeReason.DIAGNOSED, now=NOW).summary
     assert "Not a problem (certain): The Java heap" in summary
+
+
+def test_what_is_no_problem_is_not_to_be_done_something_about(diagnosed: Incident) -> None:
+    calm = replace(diagnosis_of(diagnosed), verdict=Verdict.NOT_A_PROBLEM)
+    text = said(with_diagnosis(diagnosed, calm), NoticeReason.DIAGNOSED)
+    assert "If you want it otherwise (low risk)" in text
+    assert "Do this" not in text
+
+
+@pytest.mark.parametrize(
+    ("count", "label"),
+    [
+        (1, "1 problem that follows from this and is not told"),
+        (2, "2 problems that follow from this and are not told"),
+    ],
+)
+def test_what_follows_from_it_is_counted(diagnosed: Incident, count: int, label: str) -> None:
+    node = replace(diagnosed, followers=(Follower("b2", "Pod shop/web-1 is lost"),) * count)
+    assert label in said(node, NoticeReason.FIRST)
 
 
 def test_the_notification_text_says_no_name_twice(diagnosed: Incident) -> None:
