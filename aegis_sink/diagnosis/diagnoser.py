@@ -14,7 +14,7 @@ from enum import StrEnum
 from hashlib import sha256
 
 from aegis_sink.diagnosis.answer import Answer, checked, read_answer
-from aegis_sink.diagnosis.assess import Assessment, Standing, choose
+from aegis_sink.diagnosis.assess import Assessment, choose
 from aegis_sink.diagnosis.case import Case
 from aegis_sink.diagnosis.circuit import Circuit
 from aegis_sink.diagnosis.errors import (
@@ -37,6 +37,7 @@ from aegis_sink.diagnosis.prompt import (
     build,
     repair,
 )
+from aegis_sink.diagnosis.standing import Standing
 from aegis_sink.model import Diagnosis, Verdict
 
 PROSE_CHARACTERS_PER_TOKEN = 3.5
@@ -309,7 +310,7 @@ def join(
     )
 
 
-_EXACT = frozenset({Standing.CERTAIN, Standing.STATED})
+_EXACT = frozenset({Standing.CERTAIN, Standing.SEVERAL, Standing.STATED})
 
 
 def _may_propose(answer: Answer, standing: Standing, trust: Trust) -> bool:

@@ -6,10 +6,11 @@ that no log line can close it; the checks on the answer (`answer.py`) are what i
 
 from collections.abc import Mapping, Sequence
 
-from aegis_sink.diagnosis.assess import Assessment, Candidate
+from aegis_sink.diagnosis.assess import Assessment
 from aegis_sink.diagnosis.case import Case
 from aegis_sink.diagnosis.cleaning import clean
 from aegis_sink.diagnosis.model import Ask, Message
+from aegis_sink.diagnosis.standing import Candidate
 from aegis_sink.model import Evidence
 
 PROMPT_VERSION = "1"

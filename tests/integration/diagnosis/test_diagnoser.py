@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from aegis_sink.diagnosis.assess import Standing
 from aegis_sink.diagnosis.circuit import Circuit
 from aegis_sink.diagnosis.diagnoser import (
     MOST_WAITING,
@@ -18,6 +17,7 @@ from aegis_sink.diagnosis.diagnoser import (
 from aegis_sink.diagnosis.errors import AnswerInvalid, ModelRefused, ModelUnavailable
 from aegis_sink.diagnosis.model import Ask, LLMOptions, Reply
 from aegis_sink.diagnosis.ollama import OllamaModel
+from aegis_sink.diagnosis.standing import Standing
 from aegis_sink.diagnosis.wire import Wire
 from aegis_sink.model import Verdict
 from tests.fakes.diagnosis_cases import answer_text, assessed, crashing, make_case

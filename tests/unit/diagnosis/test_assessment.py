@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from aegis_sink.diagnosis.assess import CONFIDENCE, SETTLED, STATED_LIMIT, Standing
+from aegis_sink.diagnosis.assess import SETTLED
+from aegis_sink.diagnosis.standing import CONFIDENCE, STATED_LIMIT, Standing
 from aegis_sink.model import FixAction, ObjectRef, Verdict
 from aegis_sink.model.facts import (
     AdmissionWebhookFacts,
