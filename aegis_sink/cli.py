@@ -108,7 +108,7 @@ def serve_command(
     set_up(
         form=settings.log_format,
         level=settings.log_level,
-        redact=Redactor(os.urandom(32)),
+        redact=Redactor(os.urandom(32), emails=settings.redact_emails),
         secrets=secret_values(settings),
     )
     for name in unknown_variables(os.environ):

@@ -455,7 +455,8 @@ async def _open(settings: Settings) -> tuple[Database, Redactor, TextIO | None]:
     database = Database(engine)
     database.start()
     fresh_key = secrets.token_bytes(32)
-    redact = Redactor(await database.write(lambda c: installation.redaction_key(c, fresh_key)))
+    key = await database.write(lambda c: installation.redaction_key(c, fresh_key))
+    redact = Redactor(key, emails=settings.redact_emails)
     return database, redact, lock
 
 

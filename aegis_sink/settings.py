@@ -252,6 +252,9 @@ class Settings(BaseModel):
     retention: Duration = Field(
         timedelta(days=14), description="Keeps raw bodies, evidence and resolved incidents."
     )
+    redact_emails: bool = Field(
+        False, description="Takes e-mail addresses out of findings, evidence and logs too."
+    )
     quarantine_max_bytes: int = Field(
         64 * 1024 * 1024, ge=0, description="Quarantine beyond this drops the oldest first."
     )

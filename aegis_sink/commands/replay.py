@@ -123,7 +123,7 @@ def _texts(name: str) -> Iterator[tuple[str, str]]:
 
 
 def _dry_run(settings: Settings, names: list[str], as_json: bool) -> None:
-    redact = Redactor(os.urandom(32))
+    redact = Redactor(os.urandom(32), emails=settings.redact_emails)
     rows = []
     refused = []
     for where, document in documents_in(names):

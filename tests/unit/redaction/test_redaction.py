@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aegis_sink.diagnosis.redaction import Redactor
+from aegis_sink.service import opened
+from aegis_sink.settings import load
 
 redact = Redactor(b"a key of this installation")
 
@@ -65,6 +67,61 @@ SECRETS = [
     ('{"auths":{"r.io":{"auth":"dXNlcjpwYXNz"}}}', "dXNlcjpwYXNz"),
     ("kind: Secret\ndata:\n  any: aHVudGVyMg==\ntype: Opaque", "aHVudGVyMg"),
     ('{"apiVersion":"v1","data":{"any":"aHVudGVyMg=="},"kind":"Secret"}', "aHVudGVyMg"),
+    ("REDIS_PASS=hunter2x", "hunter2x"),
+    ('{"user":"a","pass":"hunter2x"}', "hunter2x"),
+    ("db:\n  password: |-\n    hunter2\n    second\n  user: x", "hunter2"),
+    ("db:\n  password: |-\n    hunter2\n    second\n  user: x", "second"),
+    ("password: >- hunter2 user: x", "hunter2"),
+    ("password:\n  hunter2\n", "hunter2"),
+    ("db:\n  password: correct horse battery\n  user: x", "battery"),
+    ("<password>hunter2</password>", "hunter2"),
+    ('<add key="DbPassword" value="hunter2"/>', "hunter2"),
+    ('<property name="password">hunter2</property>', "hunter2"),
+    ("CREATE USER a IDENTIFIED BY 'hunter2'", "hunter2"),
+    ("ALTER ROLE a WITH PASSWORD 'hunter2'", "hunter2"),
+    ("using password 'hunter2' for user app", "hunter2"),
+    ("requirepass hunter2", "hunter2"),
+    ("machine git.example.com login bot password hunter2", "hunter2"),
+    ("mysql -uroot -phunter2 -h db", "hunter2"),
+    ("redis-cli -h cache -a hunter2 ping", "hunter2"),
+    ("curl -sS -u admin:hunter2 https://x/", "hunter2"),
+    ("docker login -u a -p hunter2 registry.example.com", "hunter2"),
+    ("Authorization: Splunk 8f14e45f-ceea", "8f14e45f"),
+    ("Authorization: SharedKey account:c2lnbmVk=", "c2lnbmVk"),
+    ('Authorization: Digest username="u", realm="r", response="6629fae49393"', "6629fae49393"),
+    (
+        "Authorization: AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/x, SignedHeaders=host, Signature=fe5f80f77d5f",
+        "fe5f80f77d5f",
+    ),
+    ('"set-cookie":["sid=hunter2; Path=/"]', "hunter2"),
+    ("Ocp-Apim-Subscription-Key: 0123abcd", "0123abcd"),
+    ("user=a%26password%3Dhunter2", "hunter2"),
+    ("%22password%22%3A%22hunter2%22", "hunter2"),
+    ("('password', 'hunter2')", "hunter2"),
+    ('"args":["--db-password","hunter2"]', "hunter2"),
+    ('password: Some("hunter2")', "hunter2"),
+    (':password=>"hunter2"', "hunter2"),
+    ('  password               = "hunter2"', "hunter2"),
+    ("AES_KEY=hunter2", "hunter2"),
+    ("encryption key: hunter2", "hunter2"),
+    ("//registry.npmjs.org/:_auth=dTpodW50ZXIy", "dTpodW50ZXIy"),
+    ("dial postgres://shop:hunter2…", "hunter2"),
+    ("jdbc:oracle:thin:scott/hunter2@//db:1521/x", "hunter2"),
+    ("connect shop:hunter2@db:5432 refused", "hunter2"),
+    ("root:$6$abcdefgh$Zx9hashhashhash:19000:0", "Zx9hashhash"),
+    ("using bootstrap token abcdef.0123456789abcdef", "0123456789abcdef"),
+    (
+        "https://api.telegram.org/bot123456789:AAEhBOweik6ad9r_QXMENQjcrGbqCr4K-bc/getMe",
+        "AAEhBOweik6",
+    ),
+    ("dapi0123456789abcdef0123456789abcdef", "dapi0123456789"),
+    ("glsa_AbCdEfGhIjKlMnOpQrStUvWx_0a1b2c3d", "AbCdEfGhIj"),
+    ("key-0123456789abcdef0123456789abcdef", "key-0123456789"),
+    ("abc8Q~AbCdEfGhIjKlMnOpQrStUvWxYz01234567", "AbCdEfGhIjKl"),
+    (
+        "YXBpVmVyc2lvbjogdjEKY2x1c3RlcnM6Ci0gY2x1c3RlcjoKICAgIGNlcnRpZmljYXRlLWF1dGhv\ncml0eTI=",
+        "cml0eTI",
+    ),
     ("dGhpcyBpcyBhIHZlcnkgc2VjcmV0IGtleSB3aXRoIDEyMyBpbiBpdA==", "dGhpcyBpcyBhIHZl"),
 ]
 
@@ -88,6 +145,15 @@ NEEDED = [
     "Readiness probe failed: HTTP probe failed with statuscode: 503",
     "basic authentication is required",
     "PWD=/app",
+    "--- PASS: TestOrders (0.02s)",
+    "no passwords match; the first pass was fine",
+    "open /etc/tls/private-key.pem: no such file, private_key=/etc/tls/tls.key",
+    "http://api:8080… and http://api:8080",
+    "nginx:1.27@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+    "error reading password:\n  at com.example.Login.read(Login.java:12)\n  at com.example.Main",
+    "token:\n  secretKeyRef:\n    name: db",
+    "mysqld --port 3306",
+    "Secret \"db-creds\" not found in ('secret', 'db-creds')",
 ]
 
 
@@ -173,7 +239,7 @@ def test_emails_are_taken_out_only_when_asked() -> None:
 
 @pytest.mark.parametrize(
     "unit",
-    ["a", "password", "eyJ", "-----BEGIN A-----", "-----END A-----", "://a:", "secret=", "--",
+    ["a", "password", "pass=", "password:\n  ", "<password>", "password%3D", "login a ", "curl -u ", "mysql ", "x:y@", "$6$", "aA1" * 25 + "\n", "eyJ", "-----BEGIN A-----", "-----END A-----", "://a:", "secret=", "--",
      'password="', "name: token ", "value:", "a@", "kind: Secret\ndata:\n  a: b\n"],
 )  # fmt: skip
 def test_the_time_grows_no_faster_than_the_text(unit: str) -> None:
@@ -207,3 +273,13 @@ def test_detect_secrets_finds_nothing_that_redaction_left() -> None:
     """The oracle: what another detector calls a secret in the redacted text is a leak."""
     assert len(lines_with_secrets("\n".join(text for text, _ in SECRETS))) >= 7
     assert lines_with_secrets("\n".join(redact(text) for text, _ in SECRETS)) == set()
+
+
+@pytest.mark.parametrize("asked", ["true", "false"])
+async def test_the_setting_asks_for_emails(tmp_path: Path, asked: str) -> None:
+    environment = {
+        "AEGIS_DATABASE_URL": f"sqlite:///{tmp_path}/sink.db",
+        "AEGIS_REDACT_EMAILS": asked,
+    }
+    async with opened(load(environment).settings) as (_, redactor):
+        assert ("jane" in redactor("owner: jane.doe@example.com")) == (asked == "false")
