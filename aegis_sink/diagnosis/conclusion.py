@@ -128,11 +128,15 @@ def _is_gone(case: Case) -> bool:
 def _of_the_past(case: Case, diagnosis: Diagnosis) -> Diagnosis:
     """It was deleted after K8sGPT had looked: what was wrong rests on K8sGPT's words alone, and
     nothing of it can be changed."""
+    past = f"{case.subject} does not exist any more"
+    if not diagnosis.cause_id:
+        text = f"{past}: it was deleted after K8sGPT had looked."
+        return replace(diagnosis, root_cause=text, missing=_missing(case, ()), fixes=())
     found = diagnosis.verdict is Verdict.CAUSE_FOUND
     return replace(
         diagnosis,
         verdict=Verdict.LIKELY if found else diagnosis.verdict,
-        root_cause=f"{case.subject} does not exist any more. When K8sGPT looked: {diagnosis.root_cause}",
+        root_cause=f"{past}. When K8sGPT looked: {diagnosis.root_cause}",
         confidence=min(diagnosis.confidence, CONFIDENCE[Standing.SLIGHT]),
         fixes=tuple(f for f in diagnosis.fixes if not _acts(f)),
     )

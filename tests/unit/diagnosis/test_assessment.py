@@ -147,6 +147,19 @@ def test_what_is_gone_is_told_as_a_thing_of_the_past_and_offers_no_change() -> N
     assert not any(fix.action is FixAction.CREATE for fix in told.fixes)
 
 
+def test_of_what_is_gone_and_not_known_only_that_is_said() -> None:
+    about = ObjectRef("Widget", "one", "books")
+    gone = ObjectFacts(kind="Widget", name="one", namespace="books", exists=False)
+    seen = (evidence(1, "gone: it no longer exists", gone),)
+    told = assessed(make_case("it whirs", seen=seen, about=about, subject=about)).diagnosis
+    assert told.verdict is Verdict.CANNOT_TELL
+    assert (
+        told.root_cause
+        == "Widget books/one does not exist any more: it was deleted after K8sGPT had looked."
+    )
+    assert told.fixes == told.missing == ()
+
+
 def test_a_pod_that_is_gone_says_nothing_of_its_owner() -> None:
     gone = ObjectFacts(kind="Pod", name="ledger-6f9d7c5b48-x2lqk", namespace="books", exists=False)
     told = assessed(make_case(OOM, seen=(evidence(1, "gone", gone),))).diagnosis
