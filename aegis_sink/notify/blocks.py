@@ -12,7 +12,7 @@ about 13,200 characters of JSON (slackapi/bolt-js issue 2509, undocumented).
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 
@@ -155,8 +155,8 @@ def _fitting(parts: Sequence[Part], *, more: str, taken: Sequence[Json]) -> list
     room = TOTAL_LIMIT - blocks_size(taken) - reserve
     slots = BLOCKS_LIMIT - len(taken) - 1
     fitting: list[Json] = []
-    for index, part in enumerate(parts):
-        blocks = _part_blocks(part, more)
+    for index, whole in enumerate(parts):
+        blocks = _part_blocks(_shortened(whole, room, more), more)
         size = blocks_size(blocks)
         if size > room or slots < len(blocks):
             left = _text(f"… {len(parts) - index} more {more}", italic=True)
@@ -165,6 +165,16 @@ def _fitting(parts: Sequence[Part], *, more: str, taken: Sequence[Json]) -> list
         room -= size
         slots -= len(blocks)
     return fitting
+
+
+def _shortened(part: Part, room: int, more: str) -> Part:
+    """The part with as many of its lines as fit, the others counted; one that has none, whole."""
+    shorter = part
+    while blocks_size(_part_blocks(shorter, more)) > room:
+        if len(shorter.lines) < 2:
+            return part
+        shorter = replace(shorter, lines=shorter.lines[:-1], left=shorter.left + 1)
+    return shorter
 
 
 def _where_and_when(message: Message, now: datetime) -> list[Json]:

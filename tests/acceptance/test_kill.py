@@ -66,6 +66,18 @@ ENDING = {
     "the end is told, not committed": (f"{STORE}.notices:told", "after"),
 }
 
+DIGEST = {
+    "a digest is about to be intended": (f"{STORE}.digests:intend", "before"),
+    "a digest is intended and not sent": ("aegis_sink.notify.slack:SlackBot.post_digest", "before"),
+    "Slack has the digest, the store not": (
+        "aegis_sink.notify.slack:SlackBot.post_digest",
+        "after",
+    ),
+    "the digest is recorded, not committed": (f"{STORE}.digests:told", "after"),
+}
+STORM = 30
+"""So many at once are told in a digest, but for the first few."""
+
 PRESSING = f"{FLOW}.pressing:Pressing"
 PRESSED = {
     "it is on disk and Slack was not told so": (f"{PRESSING}.keep", "after"),
@@ -219,9 +231,10 @@ def problem(name: str) -> bytes:
     return json.dumps({"text": title, "attachments": [{"text": text, "title": "Report"}]}).encode()
 
 
-def over(name: str) -> bytes:
-    """The watch event that ends it."""
-    result = {
+def result(name: str, *more: str) -> dict[str, object]:
+    """The same as K8sGPT's Result, with `more` errors."""
+    errors = (f"Ingress uses the service shop/{name}-v2 which does not exist.", *more)
+    return {
         "apiVersion": "core.k8sgpt.ai/v1alpha1",
         "kind": "Result",
         "metadata": {"name": f"shop{name}", "namespace": "k8sgpt"},
@@ -231,10 +244,14 @@ def over(name: str) -> bytes:
             "backend": "",
             "details": "",
             "parentObject": "",
-            "error": [{"text": f"Ingress uses the service shop/{name}-v2 which does not exist."}],
+            "error": [{"text": text} for text in errors],
         },
     }
-    return json.dumps({"type": "DELETED", "object": result}).encode()
+
+
+def over(name: str) -> bytes:
+    """The watch event that ends it."""
+    return json.dumps({"type": "DELETED", "object": result(name)}).encode()
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -264,6 +281,61 @@ async def test_one_root_message_although_slack_hung_up_and_the_program_died_then
     async with installation.sink() as sink:
         await sink.until("told")
     assert len(installation.roots("web")) == 1
+
+
+async def test_a_thread_is_whole_although_the_program_was_killed_between_two_of_its_replies(
+    installation: Installation,
+) -> None:
+    # A reply holds 12,000 characters of JSON at most; a quote takes two.
+    quotes = '"' * 380
+    long = [f"host {n} of the Ingress is {quotes}" for n in range(20)]
+    body = json.dumps(result("web", *long)).encode()
+    root_and_first_reply = 2
+    async with installation.sink(
+        "aegis_sink.notify.slack:SlackBot._post", "after", root_and_first_reply
+    ) as sink:
+        accepted = await sink.post(body, "/v1/findings")
+        await sink.dead()
+    [root] = installation.slack.channel.roots
+    assert len(installation.slack.channel.replies(str(root["ts"]))) == 1
+    async with installation.sink() as sink:
+        if not accepted:
+            assert await sink.post(body, "/v1/findings")
+        [incident] = await sink.until("told")
+    assert [n["reason"] for n in incident["notices"]].count("first") == 1
+    [root] = installation.slack.channel.roots
+    cut, *again = map(shown, installation.slack.channel.replies(str(root["ts"])))
+    assert len(again) >= 2
+    assert "All that K8sGPT says" in cut
+    assert cut == again[0]
+    assert "kubectl" in again[-1]
+
+
+@pytest.mark.parametrize("place", [*DIGEST][2:3] if KILLS < MANY else DIGEST)
+async def test_a_storm_has_one_digest_although_the_program_was_killed_when(
+    place: str, installation: Installation
+) -> None:
+    names = [f"web-{chr(97 + n // 26)}{chr(97 + n % 26)}" for n in range(STORM)]
+    items = [result(name) for name in names]
+    body = json.dumps({"kind": "ResultList", "apiVersion": "v1", "items": items}).encode()
+    async with installation.sink(*DIGEST[place]) as sink:
+        accepted = await sink.post(body, "/v1/findings")
+        await sink.dead()
+    async with installation.sink() as sink:
+        if not accepted:
+            assert await sink.post(body, "/v1/findings")
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                found = await sink.incidents()
+                told = [[n["reason"] for n in one["notices"]] for one in found]
+                if len(found) == STORM and all(told):
+                    break
+                await asyncio.sleep(0.1)
+    assert all(reasons.count("first") + reasons.count("digest") == 1 for reasons in told)
+    assert ["digest"] in told
+    roots = list(map(shown, installation.slack.channel.roots))
+    assert len([text for text in roots if "MANY AT ONCE" in text]) == 1
+    assert len(roots) == 1 + sum("first" in reasons for reasons in told)
 
 
 @pytest.mark.parametrize("place", ENDING)

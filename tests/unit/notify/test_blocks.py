@@ -278,6 +278,18 @@ def test_what_does_not_fit_is_counted(diagnosed: Incident) -> None:
     assert any(line.startswith("… 6 more in the thread") for line in texts(list(rendered.blocks)))
 
 
+def test_a_list_that_is_too_long_for_a_reply_is_cut_by_lines_and_counted(found: Incident) -> None:
+    many = replace(found, errors=tuple(f"{n} {'%' * 380}".replace("%", '"') for n in range(20)))
+    parts = compose_reply(many, NoticeReason.CHANGED, now=NOW)
+    [reply] = render_parts(parts, more="on the incident's page")
+    check(reply)
+    label, *lines, left = texts(list(reply.blocks))
+    assert label == "The errors changed. K8sGPT now says"
+    assert lines[0].startswith("0 ")
+    assert len(lines) > 10
+    assert left == f"… {20 - len(lines)} more on the incident's page"
+
+
 def test_parts_that_fit_nowhere_are_counted_in_the_last_reply(diagnosed: Incident) -> None:
     wide = replace(
         diagnosed,
