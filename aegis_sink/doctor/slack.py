@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from aegis_sink.doctor.check import Check, failed, ok, skipped, warning
 from aegis_sink.doctor.clock import check_clock
 from aegis_sink.notify.account import account, try_socket_mode
-from aegis_sink.notify.errors import NotifyError
+from aegis_sink.notify.errors import NotifyError, NotifyUnavailable
 from aegis_sink.notify.slack import SlackBot
 from aegis_sink.settings import Settings
 
+WAY_OUT = "HTTPS_PROXY=http://…   # or let port 443 of slack.com out: NetworkPolicy, firewall, DNS"
 MANIFEST = "k8sgpt/slack-app-manifest.yaml names each scope; install the app again after a change"
 
 
@@ -33,6 +34,9 @@ async def check_slack(settings: Settings, *, post: bool) -> AsyncIterator[Check]
     token = settings.slack_bot_token.get_secret_value()
     try:
         who = await account(token, api_url=settings.slack_api_url)
+    except NotifyUnavailable as error:
+        yield failed("slack token", str(error), WAY_OUT)
+        return
     except NotifyError as error:
         yield failed("slack token", str(error), "AEGIS_SLACK_BOT_TOKEN=xoxb-…   # docs/slack.md")
         return

@@ -100,6 +100,7 @@ async def test_groups_that_may_press_need_a_scope(slack: FakeSlack) -> None:
 async def test_slack_away_is_told(slack: FakeSlack) -> None:
     found = await checks(slack, slack_api_url="http://127.0.0.1:1/api/")
     assert "cannot be asked" in found["slack token"].found
+    assert "NetworkPolicy" in found["slack token"].fix
 
 
 async def test_a_webhook_or_nothing_is_said_and_not_tried() -> None:
