@@ -157,7 +157,7 @@ def test_of_what_is_gone_and_not_known_only_that_is_said() -> None:
         told.root_cause
         == "Widget books/one does not exist any more: it was deleted after K8sGPT had looked."
     )
-    assert told.fixes == told.missing == ()
+    assert (told.fixes, told.missing) == ((), ())
 
 
 def test_a_pod_that_is_gone_says_nothing_of_its_owner() -> None:
