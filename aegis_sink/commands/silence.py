@@ -23,7 +23,9 @@ from aegis_sink.web.silences import silence_to_json
 
 app = typer.Typer(help="What nobody wants to hear of for a while.")
 
-Matchers = Annotated[str, typer.Argument(help='Like \'namespace="dev",kind=~"Pod|Job"\'.')]
+Matchers = Annotated[
+    list[str], typer.Argument(help="Like 'namespace=\"dev\"' 'kind=~\"Pod|Job\"'.")
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -63,7 +65,7 @@ def silence_add(
 ) -> None:
     """Mute what all the matchers fit."""
     silence = {
-        "matchers": matchers,
+        "matchers": ",".join(matchers),
         "duration": duration,
         "author": author or _user(),
         "comment": comment,
@@ -86,7 +88,7 @@ def silence_preview(matchers: Matchers, url: Url = None, as_json: AsJson = False
 
     async def preview() -> Answer:
         async with client(url) as service:
-            return await service.preview_silence(matchers)
+            return await service.preview_silence(",".join(matchers))
 
     answer = run(preview())
     if as_json:

@@ -31,6 +31,14 @@ def test_a_silence_is_added_listed_and_ended(here: Any, running: Running) -> Non
     assert here("silence", "--json").json["silences"][0]["status"] == "ended"
 
 
+def test_matchers_may_come_in_one_argument_each(here: Any, running: Running) -> None:
+    one_each = ('namespace="dev"', 'kind=~"Pod|Job"')
+    seen = here("silence", "preview", *one_each, "--url", running.url)
+    assert seen.out == "would mute 0\n"
+    silence = here("silence", "add", *one_each, "--for", "2h", "--url", running.url, "--json").json
+    assert [m["name"] for m in silence["matchers"]] == ["namespace", "kind"]
+
+
 def test_a_preview_counts_and_mutes_nothing(here: Any, running: Running) -> None:
     seen = here("silence", "preview", 'namespace="nowhere"', "--url", running.url)
     assert seen.out == "would mute 0\n"
