@@ -36,7 +36,7 @@ def test_matchers_may_come_in_one_argument_each(here: Any, running: Running) -> 
     seen = here("silence", "preview", *one_each, "--url", running.url)
     assert seen.out == "would mute 0\n"
     silence = here("silence", "add", *one_each, "--for", "2h", "--url", running.url, "--json").json
-    assert [m["name"] for m in silence["matchers"]] == ["namespace", "kind"]
+    assert silence["matchers"] == ['namespace="dev"', 'kind=~"Pod|Job"']
 
 
 def test_a_preview_counts_and_mutes_nothing(here: Any, running: Running) -> None:
