@@ -11,6 +11,7 @@ from aegis_sink.commands.terminal import AsJson, fail, out, print_json, read_sto
 from aegis_sink.flow.digests import traffic
 from aegis_sink.model import Incident
 from aegis_sink.model.codec import finding_to_json, incident_to_json, rfc3339
+from aegis_sink.notify.text import plural
 from aegis_sink.routes import routes_of
 from aegis_sink.settings import Settings
 from aegis_sink.store import incidents, jobs, notices
@@ -81,7 +82,7 @@ def _lines(story: Story, settings: Settings) -> list[str]:
         f"  + subject      {incident.subject} (known by {story.subject_how})",
         f"  + class        {incident.failure_class}",
         "",
-        f"Findings ({incident.occurrences} times in all)",
+        f"Findings ({plural(incident.occurrences, 'time')} in all)",
     ]
     for stored in story.findings:
         finding = stored.finding
