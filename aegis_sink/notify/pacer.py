@@ -54,6 +54,11 @@ class Pacer:
             # Another message was told to wait while this one queued.
             raise NotifyUnavailable(f"asked to wait {held:.0f} s more", retry_after=held)
 
+    def known_as(self, name: str, id: str) -> None:
+        """A channel that was posted to by its name is the one with this id."""
+        for times in (self._free_at, self._left_at):
+            times[id] = max(times.get(name, 0.0), times.get(id, 0.0))
+
     def hold(self, seconds: float) -> None:
         """Let nothing through for so long: the other side said Retry-After."""
         self._held_until = max(self._held_until, self._clock() + seconds)

@@ -248,6 +248,7 @@ class SlackBot:
         posted = Posted(str(answer.get("channel", "")), str(answer.get("ts", "")), refusal)
         if shown.startswith("#") and posted.channel:
             self._ids[shown] = posted.channel
+            self._pacer.known_as(shown, posted.channel)
         return posted
 
     async def _rich_or_plain(

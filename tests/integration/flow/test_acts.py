@@ -1,12 +1,15 @@
 """What people do with an incident, and what is told of it then."""
 
+import asyncio
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
+import pytest
+
 from aegis_sink.flow import acts
 from aegis_sink.flow.acts import Acted, Effect, Person
-from aegis_sink.model import State
+from aegis_sink.model import Incident, NoticeReason, Posted, State
 from aegis_sink.store import incidents
 from aegis_sink.store.database import Connection
 from tests.integration.flow.conftest import START, Flow, finding
@@ -51,6 +54,34 @@ async def test_who_acknowledged_and_when_is_in_the_message(flow: Flow) -> None:
     assert root.acknowledged_at == START + timedelta(seconds=10)
     await flow.after(5 * 3600)
     assert await flow.reasons(told) == ["first"]
+
+
+async def test_what_changes_while_slack_is_slow_is_one_edit_with_the_newest_state(
+    flow: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = await a_told_problem(flow)
+    edit, edits, slow, begun = flow.channel.edit, [], asyncio.Event(), asyncio.Event()
+
+    async def slowly(incident: Incident, reason: NoticeReason, posted: Posted) -> Posted:
+        edits.append([judged.by for judged in incident.feedback])
+        begun.set()
+        await slow.wait()
+        return await edit(incident, reason, posted)
+
+    def judge(connection: Connection, person: Person) -> None:
+        incident = incidents.get(connection, told)
+        assert incident is not None
+        acts.judge(connection, incident, person, at=flow.clock.now, right=True)
+
+    monkeypatch.setattr(flow.channel, "edit", slowly)
+    names = [f"person-{n:02}" for n in range(20)]
+    for name in names:
+        await flow.database.write(partial(judge, person=Person(name)))
+        flow.worker.wake()
+        await begun.wait()
+    slow.set()
+    await flow.after(0)
+    assert edits == [names[:1], names]
 
 
 async def test_the_second_who_is_on_it_hears_who_was_first(flow: Flow) -> None:

@@ -97,6 +97,54 @@ async def test_a_rate_limit_says_how_long_and_holds_the_next_message_too(
     await bot.close()
 
 
+@pytest.mark.parametrize("what", ["edit", "reply"])
+async def test_a_rate_limit_of_an_edit_or_a_thread_holds_what_comes_next(
+    slack: FakeSlack, diagnosed: Incident, what: str
+) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    pacer = Pacer(interval=0, clock=lambda: sum(slept), sleep=sleep)
+    bot = SlackBot(slack.token, "#ops", api_url=slack.api_url, pacer=pacer)
+    posted = await bot.post(diagnosed, NoticeReason.FIRST, nonce="n1")
+    method = "chat.update" if what == "edit" else "chat.postMessage"
+    slack.faults[method].append(Fault.RATE_LIMIT)
+    send = bot.edit if what == "edit" else bot.reply
+    with pytest.raises(NotifyUnavailable) as caught:
+        await send(diagnosed, NoticeReason.DIAGNOSED, posted)
+    assert caught.value.retry_after == 7
+    await send(diagnosed, NoticeReason.DIAGNOSED, posted)
+    assert slept == [7]
+    await bot.close()
+
+
+async def test_posts_replies_edits_and_second_tries_leave_a_second_apart(
+    diagnosed: Incident,
+) -> None:
+    now = 1000.0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    slack = FakeSlack(clock=lambda: now)
+    slack.enforce_rate = True
+    await slack.start()
+    pacer = Pacer(interval=1, clock=lambda: now, sleep=sleep)
+    bot = SlackBot(slack.token, "#ops", api_url=slack.api_url, pacer=pacer)
+    slack.faults["chat.postMessage"].append(Fault.INVALID_BLOCKS)
+    posted = await bot.post(diagnosed, NoticeReason.FIRST, nonce="n1")
+    await bot.reply(diagnosed, NoticeReason.FIRST, posted)
+    slack.faults["chat.update"].append(Fault.INVALID_BLOCKS)
+    await bot.edit(diagnosed, NoticeReason.DIAGNOSED, posted)
+    await bot.edit(diagnosed, NoticeReason.DIAGNOSED, posted)
+    assert [call.at for call in slack.calls] == [1000, 1001, 1002, 1003, 1004, 1005]
+    await bot.close()
+    await slack.stop()
+
+
 async def test_a_slack_that_cannot_be_reached_is_unavailable(found: Incident) -> None:
     fake = FakeSlack()
     await fake.start()
