@@ -1,5 +1,7 @@
 """`aegis-sink silence` against a running service."""
 
+import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -53,3 +55,21 @@ def test_a_matcher_that_is_wrong_is_one_line_that_says_where(here: Any, running:
 def test_without_silences_it_says_so(run: Run, tmp_path: Path) -> None:
     assert run("migrate").code == 0
     assert run("silence").out == "no silences\n"
+
+
+def test_the_list_says_which_incidents_are_muted(
+    here: Any, running: Running, payloads: tuple[Path, ...]
+) -> None:
+    url = ("--url", running.url)
+    silence = here("silence", "add", 'kind="Node"', "--for", "2h", *url, "--json").json
+    node = next(path for path in payloads if "node-cluster-scoped" in path.name)
+    request = urllib.request.Request(f"{running.url}/webhook", node.read_bytes())  # noqa: S310
+    urllib.request.urlopen(request).close()  # noqa: S310
+    urllib.request.urlopen(f"{running.url}/v1/incidents").close()  # noqa: S310 — sorts the inbox
+    for _ in range(600):
+        listed = here("incidents").out
+        if "muted" in listed:
+            break
+        time.sleep(0.05)
+    assert "open, muted" in listed
+    here("silence", "end", silence["id"], *url)
