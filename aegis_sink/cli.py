@@ -159,8 +159,8 @@ def incidents_command(
     table = Table("id", "state", "severity", "last seen", "times", "what", box=None)
     for one in page.incidents:
         seen = one.last_seen.astimezone().strftime("%d %b %H:%M")
-        state = f"{one.state}, muted" if one.mute else one.state
-        table.add_row(one.id, state, one.severity, seen, str(one.occurrences), one.title)
+        shown_state = f"{one.state}, muted" if one.mute else one.state
+        table.add_row(one.id, shown_state, one.severity, seen, str(one.occurrences), one.title)
     print_table(table)
     if page.next_cursor:
         out.print(f"more: --cursor {page.next_cursor}")
