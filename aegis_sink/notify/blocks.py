@@ -181,10 +181,13 @@ def _where_and_when(message: Message, now: datetime) -> list[Json]:
     subject = [_text(message.subject, bold=True), _text(" · ")] if message.subject else []
     elements = [*subject, _text(f"{message.place}\n"), *_status(message, now)]
     if message.until is None:
-        elements.append(_date(message.since, "since {date_short_pretty} {time} ({ago})", now))
+        since = "since" if message.status else "Since"
+        elements.append(
+            _date(message.since, f"{since} {{date_short_pretty}} {{time}} ({{ago}})", now)
+        )
     else:
         elements += [
-            _text(f"lasted {lasted(message)}, "),
+            _text(f"{'lasted' if message.status else 'Lasted'} {lasted(message)}, "),
             _date(message.since, "from {date_short_pretty} {time}", now),
             _date(message.until, _end_format(message), now),
         ]

@@ -27,14 +27,14 @@ def compose_digest(digest: Digest, *, now: datetime) -> Message:
     left = sum(len(lines) for _, lines in groups[GROUPS:])
     headline = _headline(digest, still)
     parts = [Part(label="What", lines=shown, left=left, noun="problem")] if shown else []
-    status = f"{len(digest.lines)} told together" + (f", {over} of them over" if over else "")
-    status += f", {digest.silenced} silenced" if digest.silenced else ""
+    ended = f"{over} of {len(digest.lines)} over" if over and still else ""
+    silenced = f"{digest.silenced} silenced" if digest.silenced else ""
     return Message(
         incident_id="",
         headline=headline,
         subject="",
         place=f"cluster {clamp(one_line(digest.cluster), 100)}",
-        status=status,
+        status=", ".join(filter(None, (ended, silenced))),
         status_time=None,
         since=digest.opened_at,
         until=None if still or digest.silenced else now,

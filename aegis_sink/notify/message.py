@@ -208,7 +208,7 @@ def _links(incident: Incident) -> tuple[Link, ...]:
         links.append(Link("Open the incident", incident.url))
     over = incident.state is State.RESOLVED
     if incident.silence_url and not over:
-        links.append(Link("Silence", incident.silence_url))
+        links.append(Link("Silence all like it", incident.silence_url))
     if incident.diagnosis is not None and incident.diagnosis.runbook and not over:
         links.append(Link("Runbook", incident.diagnosis.runbook))
     return tuple(links)

@@ -16,10 +16,23 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from aegis_sink.model import Feedback, FixCheck, Incident, NoticeReason, Severity, State
-from aegis_sink.notify.blocks import render
+from aegis_sink.model import (
+    Digest,
+    DigestKind,
+    DigestLine,
+    Feedback,
+    FixCheck,
+    Incident,
+    NoticeReason,
+    ObjectRef,
+    Severity,
+    State,
+)
+from aegis_sink.notify.blocks import Rendered, render, render_parts
 from aegis_sink.notify.buttons import buttons_for
+from aegis_sink.notify.digest import compose_digest
 from aegis_sink.notify.message import compose
+from aegis_sink.notify.thread import compose_reply
 from tests.fakes.notify_incidents import NOW, make_diagnosed, make_found
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -45,7 +58,7 @@ button.primary { background: #007a5a; color: #fff; border-color: #007a5a; }
 
 def states() -> dict[str, tuple[Incident, NoticeReason]]:
     """The states, by the name of their picture."""
-    found, diagnosed = make_found(), make_diagnosed()
+    found, diagnosed = map(_with_links, (make_found(), make_diagnosed()))
     assert diagnosed.diagnosis is not None
     right = Feedback(NOW, "ada", "U1", True, diagnosed.diagnosis)
     note = "the model did not answer (connection refused): this is what the playbooks say"
@@ -85,10 +98,47 @@ def states() -> dict[str, tuple[Incident, NoticeReason]]:
     }
 
 
+def _with_links(incident: Incident) -> Incident:
+    """As with AEGIS_PUBLIC_URL, and a playbook that names a runbook."""
+    linked = replace(incident, silence_url="https://aegis.example/v1/silences/preview")
+    if incident.diagnosis is None:
+        return linked
+    runbook = "https://runbooks.example/memory"
+    return replace(linked, diagnosis=replace(incident.diagnosis, runbook=runbook))
+
+
+def pages() -> dict[str, str]:
+    """The pictures as HTML, by name: each state, a thread, and a digest."""
+    shown = {name: page(*state) for name, state in states().items()}
+    diagnosed = _unchecked(make_diagnosed())
+    parts = compose_reply(diagnosed, NoticeReason.DIAGNOSED, now=NOW)
+    [reply] = render_parts(parts, more="on the incident's page")
+    digest = render(compose_digest(_storm(), now=NOW), now=NOW, more="not shown here")
+    return shown | {"slack-thread": _page(reply), "slack-digest": _page(digest)}
+
+
+def _storm() -> Digest:
+    """A registry that is down, and what else began then."""
+    pulls, crash = (
+        "cannot pull its image: the registry does not answer",
+        "crashes since its rollout",
+    )
+    what = [("web", pulls), ("cart", pulls), ("search", pulls), ("mail", pulls), ("pay", crash)]
+    lines = []
+    for number, (name, wrong) in enumerate(what):
+        ref = ObjectRef("Deployment", name, "shop")
+        title, worst = f"{ref} {wrong}", Severity.DOWN if wrong == crash else Severity.DEGRADED
+        lines.append(DigestLine(f"inc-{number}", title, worst, State.OPEN, ref))
+    return Digest("d1", DigestKind.STORM, "prod-eu", NOW - timedelta(minutes=12), tuple(lines))
+
+
 def page(incident: Incident, reason: NoticeReason) -> str:
-    """One message as an HTML page."""
+    """The message of an incident as an HTML page."""
     message = compose(_unchecked(incident), reason, now=NOW)
-    rendered = render(message, now=NOW, buttons=buttons_for(incident))
+    return _page(render(message, now=NOW, buttons=buttons_for(incident)))
+
+
+def _page(rendered: Rendered) -> str:
     body = "".join(_block(block) for block in rendered.blocks)
     return (
         f"<!doctype html><meta charset=utf-8><style>{STYLE}</style><main>"
@@ -111,7 +161,7 @@ def _block(block: Mapping[str, object]) -> str:
         case "header":
             return f"<h3>{_shown(block['text'])}</h3>"
         case "actions":
-            return "".join(map(_button, _items(block)))
+            return f"<div>{''.join(map(_button, _items(block)))}</div>"
         case _:
             return f"<div class=block>{''.join(map(_rich, _items(block)))}</div>"
 
@@ -173,9 +223,9 @@ def main() -> int:
     directory = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/images")
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        for name, (incident, reason) in states().items():
+        for name, text in pages().items():
             source = Path(scratch) / f"{name}.html"
-            source.write_text(page(incident, reason), encoding="utf-8")
+            source.write_text(text, encoding="utf-8")
             target = directory / f"{name}.png"
             _screenshot(found, source, target, scratch)
             sys.stdout.write(f"{target}  {target.stat().st_size // 1024} KiB\n")

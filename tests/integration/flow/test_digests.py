@@ -259,7 +259,7 @@ async def test_a_digest_is_not_told_to_be_over_while_one_of_it_is_only_silenced(
     assert [(line.id, line.state) for line in digest.lines] == [(ids[1], State.RESOLVED)]
     message = compose_digest(digest, now=flow.clock.now)
     assert message.headline == "🔕 SILENCED · what is left of this is silenced"
-    assert message.status == "1 told together, 1 of them over, 1 silenced"
+    assert message.status == "1 silenced"
     assert message.until is None
 
 

@@ -1,5 +1,6 @@
 """A digest of any size is one message that Slack takes, finds again and lets us edit."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from aegis_sink.model import Digest, DigestKind, DigestLine, ObjectRef, Severity, State
 from aegis_sink.notify.slack import SlackBot
 from aegis_sink.notify.webhook import SlackWebhook
-from tests.fakes.slack import FakeSlack
+from tests.fakes.slack import FakeSlack, shown
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOSTILE = "<!channel> *bold* ```fence``` <http://x|click> & \u202e" + "x" * 500
@@ -41,6 +42,19 @@ async def test_any_number_of_problems_is_one_message(
     assert "RESOLVED" in str(message["text"])
     assert slack.pings() == []
     assert slack.links() == []
+
+
+async def test_a_digest_says_how_many_of_it_are_over_and_nothing_twice(
+    slack: FakeSlack, bot: SlackBot
+) -> None:
+    posted = await bot.post_digest(digest(3), nonce="n1")
+    assert "told together" not in shown(slack.channel.roots[0]).split("\n", 1)[1]
+    first, *rest = digest(3).lines
+    ended = replace(digest(3), lines=(replace(first, state=State.RESOLVED), *rest))
+    await bot.edit_digest(ended, posted)
+    text = shown(slack.channel.roots[0])
+    assert "2 problems told together" in text
+    assert "1 of 3 over" in text
 
 
 async def test_a_digest_says_how_many_and_what_they_have_in_common(

@@ -375,7 +375,7 @@ def test_links_are_the_incident_the_silence_and_the_runbook_until_it_is_over(
     message = compose(linked, NoticeReason.DIAGNOSED, now=NOW)
     assert [(link.text, link.url) for link in message.links] == [
         ("Open the incident", "https://aegis.example/incidents/inc-1"),
-        ("Silence", "https://aegis.example/silence"),
+        ("Silence all like it", "https://aegis.example/silence"),
         ("Runbook", "https://wiki.example/oom"),
     ]
     over = compose(replace(linked, state=State.RESOLVED), NoticeReason.RESOLVED, now=NOW)
