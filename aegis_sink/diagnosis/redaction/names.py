@@ -7,11 +7,15 @@ from aegis_sink.diagnosis.redaction.rule import DONE, Replace, is_done
 
 _STRONG = (
     r"passw(?:or)?d|passphrase|passcode|passwort|kennwort|mot_de_passe|密码|pwd|credential"
-    r"|(?:api|app|access|private|account|encryption|signing|master|shared|session|subscription"
-    r"|functions?|integration|licen[cs]e|auth|aes|hmac|jwt|rsa|ssh|tls|ssl|crypto|cipher|hash|deploy"
-    r"|write|admin)[ _-]?key"
-    r"|client-key-data|connection[_-]?string|session[_-]?id|sessid|dsn"
+    r"|client-key-data|connection[_-]?string|session[_-]?id|sessid|dsn|key"
 )
+# A key of which kind: "key" alone names many other things.
+_KIND_OF_KEY = re.compile(
+    r"(?:api|app|access|private|account|encryption|signing|master|shared|session|subscription"
+    r"|functions?|integration|licen[cs]e|auth|aes|hmac|jwt|rsa|ssh|tls|ssl|crypto|cipher|hash"
+    r"|deploy|write|admin|secret)[ _-]?\Z"
+)
+_LONGEST_KIND = 14
 # Other things have these names too: only long values with a digit are hidden.
 _WEAK = frozenset({"secret", "token", "pass", "creds", "_auth"})
 _SPOKEN = frozenset({"password", "passwd", "passphrase", "passcode", "pwd"})
@@ -38,8 +42,10 @@ _FILE = re.compile(
 # Searched in lower-cased text: several times faster than ignoring case. What follows "name" or
 # "ref" is the name of a Secret, and no secret.
 _KEYWORD = re.compile(
-    rf"(?P<word>{_STRONG}|secret|token|(?:(?<![a-z])|(?<=db)|(?<=user))pass(?![a-z])"
-    r"|(?<![a-z])creds(?![a-z])|_auth(?![a-z]))"
+    rf"(?P<word>{_STRONG}|secret|token"
+    # What may not stand before is looked at last: the search is fast where words begin by letters.
+    r"|pass(?![a-z])(?:(?<![a-z]pass)|(?<=dbpass)|(?<=userpass))"
+    r"|creds(?![a-z])(?<![a-z]creds)|_auth(?![a-z]))"
     r"(?!s?[_-]?(?:name|ref|keyref|count|type|path|file|dir|ttl|id\b))[\w.-]{0,40}"
 )
 _QUOTED = r"(?P<q>\\{0,3}[\"'])(?P<quoted>(?:(?!(?P=q))[^\n]){1,4096})"
@@ -97,7 +103,12 @@ def named_values(text: str, replace: Replace) -> str:
     parts: list[str] = []
     done = 0
     for name in _KEYWORD.finditer(lowered):
-        if name.start() < done:
+        at = name.start()
+        if at < done:
+            continue
+        if name["word"] == "key" and not _KIND_OF_KEY.search(
+            lowered, max(0, at - _LONGEST_KIND), at
+        ):
             continue
         for rule, start, end in _beside(text, name, done):
             secret = text[start:end]

@@ -32,6 +32,6 @@ FORMS = (
     pattern(
         "hash",
         ("$",),
-        r"(?<![\w$])(\$(?:[1567]|2[abxy]?|y|gy|apr1|argon2(?:id|i|d)|scrypt|pbkdf2[\w-]{0,20})\$[^\s:\"',;]{16,512})",
+        r"(\$(?<![\w$]\$)(?:[1567]|2[abxy]?|y|gy|apr1|argon2(?:id|i|d)|scrypt|pbkdf2[\w-]{0,20})\$[^\s:\"',;]{16,512})",
     ),
 )
