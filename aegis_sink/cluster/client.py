@@ -178,11 +178,11 @@ class KubernetesCluster:
             async with asyncio.timeout(self._budget.seconds):
                 await collector(finding.object)(visit)
         except TimeoutError:
-            what = ", ".join(visit.waiting) or "the rest"
+            what = ", ".join(sorted(visit.waiting)) or "the rest"
             visit.lacks(f"not read within {self._budget.seconds:g} s: {what}")
         return Collected(
             evidence=pack(visit.drafts, redact=self._redact, read_at=now, tokens=self._tokens),
-            missing=tuple(self._redact(line) for line in visit.missing),
+            missing=tuple(self._redact(line) for line in sorted(visit.missing)),
             owners=owners,
             healthy=visit.healthy,
             calls=reader.spent.calls,

@@ -25,7 +25,7 @@ from urllib.parse import urlencode
 import aiohttp
 
 from aegis_sink.cluster.document import Document
-from aegis_sink.cluster.errors import ClusterRefused, ClusterUnavailable, ObjectGone
+from aegis_sink.cluster.errors import ClusterRefused, ClusterUnavailable, ObjectGone, TooLarge
 from aegis_sink.cluster.resources import NEVER_READ, Resource
 
 log = logging.getLogger(__name__)
@@ -383,7 +383,7 @@ class Connection:
                 f"the API server at {credentials.host} cannot be reached: {error}"
             ) from error
         if cut and not keep_part:
-            raise ClusterRefused(
+            raise TooLarge(
                 f"{what}: the answer is larger than the {most_bytes} bytes that are left",
                 status=200,
             )

@@ -3,6 +3,7 @@
 ClusterError
 ├── ClusterUnavailable   retry later: unreachable, timed out, 429, 5xx
 ├── ClusterRefused       will not work until someone changes something: 401, 403, 400; holds the rule
+│   └── TooLarge         the answer is longer than the bytes that are left
 ├── ObjectGone           404: the object, or its kind, is not there
 └── BudgetSpent          this incident has used up its calls, bytes or seconds
 """
@@ -30,6 +31,10 @@ class ClusterRefused(ClusterError):
         super().__init__(message)
         self.status = status
         self.rule = rule
+
+
+class TooLarge(ClusterRefused):
+    """The answer is longer than the bytes that the incident may still read."""
 
 
 class ObjectGone(ClusterError):

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from aegis_sink.cluster.visit import Draft
 from aegis_sink.model import Evidence
-from aegis_sink.model.facts import Facts
+from aegis_sink.model.facts import ContainerFacts, Facts
 
 CHARACTERS_PER_TOKEN = 2
 DEFAULT_TOKENS = 6000
@@ -85,6 +85,12 @@ def redacted_facts(facts: Facts, redact: Callable[[str], str]) -> Facts:
     A mapping's value is redacted together with its name, so that a name like "password" counts.
     """
     changes: dict[str, object] = {}
+    if isinstance(facts, ContainerFacts):
+        # A secret among arguments may show only by the program they are for: `curl -u a:b`.
+        words = (*facts.command, *facts.args)
+        together = redact(" ".join(words))
+        if together != " ".join(redact(word) for word in words):
+            facts = replace(facts, command=(together,), args=())
     for item in fields(facts):
         value = getattr(facts, item.name)
         if isinstance(value, str) and value:

@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 from aegis_sink.cluster.connection import METADATA_ONLY, Body, Connection, Request
 from aegis_sink.cluster.discovery import Discovery
 from aegis_sink.cluster.document import Document
-from aegis_sink.cluster.errors import BudgetSpent, ClusterRefused
+from aegis_sink.cluster.errors import BudgetSpent, ClusterRefused, TooLarge
 from aegis_sink.cluster.resources import Resource
 from aegis_sink.model import ObjectRef
 
 PARALLEL = 8
 PAGE = 250
+PAGE_OF = {"Pod": 100}
+"""Pods are large, up to 10 KiB each with their managed fields: a page must fit in what is left."""
 EXPIRED = 410
 
 
@@ -79,7 +81,7 @@ class Reader:
         A list whose snapshot the server forgot in the middle (410) is begun anew, once: what came
         before belongs to another moment than what would come after.
         """
-        query = {"limit": str(PAGE)}
+        query = {"limit": str(PAGE_OF.get(kind, PAGE))}
         if labels:
             query["labelSelector"] = labels
         if fields:
@@ -99,7 +101,7 @@ class Reader:
         while True:
             try:
                 answer = (await self._read(request)).document()
-            except BudgetSpent:
+            except (BudgetSpent, TooLarge):
                 if not found:
                     raise
                 return Listing(tuple(found), whole=False)

@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 
 from aegis_sink.cluster.document import Document
 from aegis_sink.cluster.errors import ClusterError, ObjectGone
-from aegis_sink.cluster.reader import Reader
+from aegis_sink.cluster.reader import Listing, Reader
 from aegis_sink.model import Finding, ObjectRef, OwnerChain
 from aegis_sink.model.facts import Facts
 
@@ -73,6 +73,10 @@ class Visit:
         """Name something a person would have looked at and this visit could not."""
         self.missing[what] = None
 
+    def shortened(self, text: str, most: int) -> str:
+        """At most so many characters, cut after redaction: half a secret cannot be recognised."""
+        return text if len(text) <= most else self.redact(text)[:most]
+
     def age(self, at: datetime | None) -> int | None:
         """Seconds since `at` by the API server's clock, never negative (clocks differ)."""
         return max(0, int((self.now - at).total_seconds())) if at else None
@@ -110,19 +114,26 @@ class Visit:
 
         Where there are more than were read, `missing` says so.
         """
+        listing = await self.listing(kind, namespace, labels=labels, fields=fields, most=most)
+        return None if listing is None else listing.found
+
+    async def listing(
+        self, kind: str, namespace: str = "", *, labels: str = "", fields: str = "", most: int = 500
+    ) -> Listing | None:
+        """Like `list`, and whether that is all: only then what is not in it does not exist."""
         where = f"{kind} objects" + (f" in namespace {namespace}" if namespace else "")
         read = self.reader.listing(kind, namespace, labels=labels, fields=fields, most=most)
         try:
             listing = await self.attempt(where, read)
         except ObjectGone:
-            return ()
+            return Listing((), whole=True)
         if listing is None:
             return None
         if not listing.whole:
             said = ", ".join(filter(None, (labels, fields)))
             which = f"{where} ({said})" if said else where
             self.lacks(f"{which}: only the first {len(listing.found)} were read")
-        return listing.found
+        return listing
 
     async def exists(self, ref: ObjectRef) -> bool | None:
         """Is it there? None when it may not be read."""

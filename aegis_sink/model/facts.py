@@ -262,7 +262,8 @@ class ClaimFacts(Facts):
     volume_exists: bool | None = None
     volume_phase: str = ""
     volume_zones: tuple[str, ...] = ()
-    consumers: tuple[str, ...] = ()
+    consumers: tuple[str, ...] | None = None
+    """None when the pods could not all be read and none of those read uses it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+_OF_PROMETHEUS = frozenset({"PrometheusConfigValidate", "PrometheusConfigRelabelReport"})
+
 
 @dataclass(frozen=True, slots=True)
 class ObjectRef:
@@ -21,6 +23,8 @@ class ObjectRef:
     @property
     def resource_kind(self) -> str:
         """The Kubernetes kind behind K8sGPT's kind: "Security/Pod" → "Pod"."""
+        if self.kind in _OF_PROMETHEUS:
+            return "Pod"  # they name the pod whose configuration they read
         return self.kind.rsplit("/", 1)[-1]
 
     @property

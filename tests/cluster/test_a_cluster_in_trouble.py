@@ -84,7 +84,8 @@ async def _through_a_kind_taken_away(plane: ControlPlane, cluster: KubernetesClu
                 await asyncio.sleep(0.1)
         await api.delete("CustomResourceDefinition", "", name)
         async with asyncio.timeout(30):
-            while "gone" not in _texts(await look(cluster, "Widget", "shop")):  # noqa: ASYNC110 -- nothing tells
+            unknown = "knows no kind Widget"
+            while unknown not in str(await look(cluster, "Widget", "shop")):  # noqa: ASYNC110 -- nothing tells
                 await asyncio.sleep(0.1)
     await cluster.close()
 

@@ -7,7 +7,7 @@ from aegis_sink.cluster.collectors.autoscaler import collect_autoscaler
 from aegis_sink.cluster.collectors.claim import collect_finding_claim
 from aegis_sink.cluster.collectors.config_map import collect_config_map
 from aegis_sink.cluster.collectors.gateway import collect_gateway
-from aegis_sink.cluster.collectors.generic import collect_object
+from aegis_sink.cluster.collectors.generic import collect_object, collect_operator_groups
 from aegis_sink.cluster.collectors.ingress import collect_ingress
 from aegis_sink.cluster.collectors.job import collect_cron_job, collect_job
 from aegis_sink.cluster.collectors.node import collect_finding_node
@@ -38,6 +38,7 @@ COLLECTORS: Mapping[str, Collector] = {
     "MutatingWebhookConfiguration": collect_admission_webhook,
     "NetworkPolicy": collect_network_policy,
     "Node": collect_finding_node,
+    "OperatorGroup": collect_operator_groups,
     "PersistentVolume": collect_volume,
     "PersistentVolumeClaim": collect_finding_claim,
     "Pod": collect_pod,

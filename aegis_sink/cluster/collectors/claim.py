@@ -28,7 +28,7 @@ async def collect_claim(visit: Visit, ref: ObjectRef) -> None:
     classes: list[Document] | None = None
     drivers: tuple[str, ...] | None = None
     volume: Document | None = None
-    consumers: tuple[str, ...] = ()
+    consumers: tuple[str, ...] | None = None
     volume_name = claim.text("spec", "volumeName")
 
     async def read_classes() -> None:
@@ -48,17 +48,21 @@ async def collect_claim(visit: Visit, ref: ObjectRef) -> None:
 
     async def read_consumers() -> None:
         nonlocal consumers
-        found = await visit.list("Pod", ref.namespace, most=MOST_PODS)
-        consumers = tuple(
+        listing = await visit.listing("Pod", ref.namespace, most=MOST_PODS)
+        if listing is None:
+            return
+        used = tuple(
             sorted(
                 p.name
-                for p in found or ()
+                for p in listing.found
                 if any(
                     v.text("persistentVolumeClaim", "claimName") == ref.name
                     for v in p.items("spec", "volumes")
                 )
             )
         )
+        # In a part of the list nobody uses it: somebody still may.
+        consumers = used if used or listing.whole else None
 
     async def read_events() -> None:
         await collect_events(visit, ref)
@@ -79,7 +83,7 @@ def claim_facts(
     classes: list[Document] | None,
     drivers: tuple[str, ...] | None,
     volume: Document | None,
-    consumers: tuple[str, ...],
+    consumers: tuple[str, ...] | None,
 ) -> ClaimFacts:
     """A claim as fields. None for what could not be read."""
     # "" asks for a volume without a class on purpose; no member asks for the default class.
@@ -110,6 +114,7 @@ def claim_facts(
 
 
 def _lines(claim: Document, facts: ClaimFacts) -> list[str]:
+    nobody = "none" if facts.consumers is not None else "not known"
     exists = {True: "exists", False: "does not exist", None: "not known"}[facts.class_exists]
     wanted = f"{facts.storage_class} ({exists})" if facts.storage_class else "none named"
     lines = [
@@ -119,7 +124,7 @@ def _lines(claim: Document, facts: ClaimFacts) -> list[str]:
         f"default: {facts.default_class or 'none'}",
         f"asks for: {claim.text('spec', 'resources', 'requests', 'storage') or '?'} "
         f"{', '.join(facts.access_modes)}",
-        f"used by pods: {', '.join(facts.consumers) or 'none'}",
+        f"used by pods: {', '.join(facts.consumers or ()) or nobody}",
     ]
     if facts.provisioner:
         present = {True: "present", False: "its driver is not registered", None: "not known"}

@@ -21,13 +21,12 @@ async def collect_config_map(visit: Visit) -> None:
         facts = ConfigMapFacts(name=visit.ref.name, exists=False)
         visit.add(f"ConfigMap {visit.ref.path} in the cluster", "gone", 90, facts)
         return
-    sizes = {
-        key: len(value.text().encode())
-        for part in ("data", "binaryData")
-        for key, value in config_map.members(part)
+    sizes = {key: len(value.text().encode()) for key, value in config_map.members("data")} | {
+        key: _decoded_size(value.text()) for key, value in config_map.members("binaryData")
     }
-    pods = await visit.list("Pod", visit.ref.namespace, most=MOST_PODS)
-    used_by = sorted(p.name for p in pods or () if visit.ref.name in _used(p))
+    pods = await visit.listing("Pod", visit.ref.namespace, most=MOST_PODS)
+    used_by = sorted(p.name for p in (pods.found if pods else ()) if visit.ref.name in _used(p))
+    nobody = "none" if pods and pods.whole else "not known"
     facts = ConfigMapFacts(
         name=visit.ref.name,
         exists=True,
@@ -39,9 +38,14 @@ async def collect_config_map(visit: Visit) -> None:
     lines = [
         f"{len(sizes)} keys, {facts.size} bytes together",
         *told,
-        f"used by pods: {', '.join(facts.used_by) or 'none'}",
+        f"used by pods: {', '.join(facts.used_by) or nobody}",
     ]
     visit.add(f"ConfigMap {visit.ref.path} (keys and sizes)", "\n".join(lines), 70, facts)
+
+
+def _decoded_size(base64: str) -> int:
+    """Of binaryData, as a pod would see it."""
+    return len(base64) * 3 // 4 - base64[-2:].count("=")
 
 
 def _used(pod: Document) -> set[str]:

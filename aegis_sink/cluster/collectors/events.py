@@ -44,7 +44,7 @@ async def collect_events(visit: Visit, ref: ObjectRef, worth: int = 80) -> tuple
     )
     if found is None:
         return ()
-    told = count(found)
+    told = count(found, visit)
     if not told:
         return ()
     newest = told[-MOST_TOLD:]
@@ -63,11 +63,11 @@ async def collect_events(visit: Visit, ref: ObjectRef, worth: int = 80) -> tuple
     return told
 
 
-def count(events: tuple[Document, ...]) -> tuple[Told, ...]:
+def count(events: tuple[Document, ...], visit: Visit) -> tuple[Told, ...]:
     """One entry for each reason and message, by the time it was last said."""
     counted: dict[tuple[str, str, str], Told] = {}
     for event in events:
-        message = " ".join(event.text("message").split())[:LONGEST_MESSAGE]
+        message = visit.shortened(" ".join(event.text("message").split()), LONGEST_MESSAGE)
         key = (event.text("reason"), message, event.text("type") or "Normal")
         times = event.number("series", "count") or event.number("count") or 1
         last = (

@@ -2,6 +2,7 @@
 
 from aegis_sink.cluster.collectors.events import collect_events
 from aegis_sink.cluster.document import Document, say_time
+from aegis_sink.cluster.errors import ClusterError
 from aegis_sink.cluster.visit import Visit, together
 from aegis_sink.model import ObjectRef
 from aegis_sink.model.facts import ObjectFacts
@@ -13,8 +14,26 @@ LONGEST_VALUE = 400
 
 
 async def collect_object(visit: Visit) -> None:
-    """The object with its conditions and status, and its events."""
+    """The object with its conditions and status, and its events.
+
+    What the API server has no kind for is not gone: K8sGPT's own analyzers may call it anything.
+    """
+    try:
+        await visit.reader.resource(visit.ref.resource_kind, visit.ref.api_version)
+    except ClusterError as error:
+        visit.lacks(f"{visit.ref}: {error}")
+        return
     await together(_collect(visit), _events(visit))
+
+
+async def collect_operator_groups(visit: Visit) -> None:
+    """The groups of a namespace, for K8sGPT names the namespace (facts/analyzers.md)."""
+    found = await visit.list("OperatorGroup", visit.ref.name)
+    if found is not None:
+        names = ", ".join(sorted(group.name for group in found)) or "none"
+        text = f"{len(found)} in the namespace, where one is allowed: {names}"
+        visit.healthy = len(found) <= 1
+        visit.add(f"OperatorGroups of namespace {visit.ref.name}", text, 88)
 
 
 async def _collect(visit: Visit) -> None:
@@ -43,7 +62,7 @@ def add_object(
         lines.append(f"being deleted since {say_time(deleted)}; finalizers: {finalizers}")
     lines += condition_lines(document)
     if status:
-        lines += _status_lines(document)
+        lines += _status_lines(visit, document)
     facts = ObjectFacts(
         kind=kind,
         name=ref.name,
@@ -95,10 +114,10 @@ def looks_healthy(document: Document) -> bool | None:
     return True if told.get("Ready", told.get("Available")) == "True" else None
 
 
-def _status_lines(document: Document) -> list[str]:
+def _status_lines(visit: Visit, document: Document) -> list[str]:
     """The scalars of the status: phase, state, message, counts."""
     lines = [
-        f"status.{name}: {value.text()[:LONGEST_VALUE]}"
+        visit.shortened(f"status.{name}: {value.text()}", LONGEST_VALUE)
         for name, value in document.members("status")
         if value.text()
     ]

@@ -12,11 +12,14 @@ from aegis_sink.cluster.collectors.generic import add_object
 from aegis_sink.cluster.collectors.service import endpoint_counts
 from aegis_sink.cluster.document import Document
 from aegis_sink.cluster.visit import Visit, together
+from aegis_sink.model import ObjectRef
 from aegis_sink.model.facts import IngressFacts
 
 DEFAULT = "ingressclass.kubernetes.io/is-default-class"
 OLD_CLASS = "kubernetes.io/ingress.class"
 SERVICE_NAME = "kubernetes.io/service-name"
+MOST_ASKED = 8
+"""Backends asked for one by one where a namespace has more Services than are listed."""
 
 
 async def collect_ingress(visit: Visit) -> None:
@@ -30,6 +33,7 @@ async def collect_ingress(visit: Visit) -> None:
     classes: tuple[Document, ...] | None = None
     services: tuple[Document, ...] | None = None
     slices: tuple[Document, ...] | None = None
+    used = list(dict.fromkeys(name for name, _ in _backends(ingress)))
 
     async def read_classes() -> None:
         nonlocal classes
@@ -37,11 +41,27 @@ async def collect_ingress(visit: Visit) -> None:
 
     async def read_services() -> None:
         nonlocal services
-        services = await visit.list("Service", visit.ref.namespace)
+        listing = await visit.listing("Service", visit.ref.namespace)
+        if listing is None:
+            return
+        if listing.whole:
+            services = listing.found
+            return
+        # A backend that is not in a part of the list may still be there.
+        known = {service.name for service in listing.found}
+        others = [n for n in used if n not in known]
+        asked = [
+            await visit.get(ObjectRef("Service", name, visit.ref.namespace))
+            for name in others[:MOST_ASKED]
+        ]
+        if len(others) <= MOST_ASKED and all(one is not None for one in asked):
+            services = (*listing.found, *(one for one in asked if one))
 
     async def read_slices() -> None:
         nonlocal slices
-        slices = await visit.list("EndpointSlice", visit.ref.namespace)
+        if used:
+            labels = f"{SERVICE_NAME} in ({','.join(used)})"
+            slices = await visit.list("EndpointSlice", visit.ref.namespace, labels=labels)
 
     async def events() -> None:
         await collect_events(visit, visit.ref)

@@ -5,6 +5,7 @@ import re
 from aegis_sink.cluster.collectors.events import collect_events
 from aegis_sink.cluster.collectors.generic import add_object, condition_lines
 from aegis_sink.cluster.collectors.pod import examine_pod, is_well
+from aegis_sink.cluster.collectors.quota import collect_quotas, refused
 from aegis_sink.cluster.collectors.rollout import selector
 from aegis_sink.cluster.document import Document, say, say_time
 from aegis_sink.cluster.visit import Visit, together
@@ -29,7 +30,8 @@ async def collect_job(visit: Visit) -> None:
     visit.healthy = not failed and not job.flag("spec", "suspend")
 
     async def events() -> None:
-        await collect_events(visit, visit.ref)
+        if refused(await collect_events(visit, visit.ref)):
+            await collect_quotas(visit, visit.ref.namespace)
 
     await together(events(), _newest_pod(visit, job))
 

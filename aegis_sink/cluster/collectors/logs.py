@@ -31,7 +31,7 @@ async def collect_log(
     which = "previous log" if previous else "current log"
     what = f"{which} of container {container} of Pod {pod.path}"
     try:
-        text = await visit.attempt(what, _read(visit, pod, container, previous=previous))
+        text = await visit.attempt(what, _read(visit, pod, container, what, previous=previous))
     except ObjectGone:
         text = None
     if text is None:
@@ -46,8 +46,10 @@ async def collect_log(
     return True
 
 
-async def _read(visit: Visit, pod: ObjectRef, container: str, *, previous: bool) -> str:
-    """The end of the log as text, in whole lines.
+async def _read(
+    visit: Visit, pod: ObjectRef, container: str, what: str, *, previous: bool
+) -> str | None:
+    """The end of the log as text, in whole lines; None when there is not one that is whole.
 
     `limitBytes` keeps the start of the asked-for lines, so where it strikes, fewer are asked for.
     A line that was cut in the middle is dropped: half a secret could not be recognised.
@@ -58,7 +60,9 @@ async def _read(visit: Visit, pod: ObjectRef, container: str, *, previous: bool)
         )
         if not (body.cut or len(body.data) >= MOST_BYTES):
             return body.data.decode("utf-8", "replace")
-    return body.data.decode("utf-8", "replace").rpartition("\n")[0]
+    visit.lacks(f"{what}: its newest lines, they are longer than {MOST_BYTES // 1024} KiB together")
+    whole = body.data.decode("utf-8", "replace").rpartition("\n")[0]
+    return whole or None
 
 
 def readable(text: str) -> list[str]:

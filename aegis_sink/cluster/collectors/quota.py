@@ -1,10 +1,18 @@
 """ResourceQuotas and LimitRanges of a namespace, where creation was refused."""
 
+from collections.abc import Iterable
+
+from aegis_sink.cluster.collectors.events import Told
 from aegis_sink.cluster.document import Document
 from aegis_sink.cluster.quantity import size
 from aegis_sink.cluster.visit import Visit
 from aegis_sink.model import ObjectRef
 from aegis_sink.model.facts import QuotaFacts
+
+
+def refused(told: Iterable[Told]) -> bool:
+    """Do these events say that pods may not be made? Only a ReplicaSet has a condition for it."""
+    return any(t.reason == "FailedCreate" and "forbidden" in t.message for t in told)
 
 
 async def collect_quotas(visit: Visit, namespace: str) -> None:

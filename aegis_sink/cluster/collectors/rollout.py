@@ -11,18 +11,28 @@ from aegis_sink.model import ObjectRef
 from aegis_sink.model.facts import RolloutFacts
 
 REVISION = "deployment.kubernetes.io/revision"
+EARLIER = "deployment.kubernetes.io/revision-history"
+"""The numbers a ReplicaSet had before: a rollback takes an old one and gives it a new number."""
 MOST_REVISIONS = 100
 MOST_LINES = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """One revision of a workload. `ready` is its number of ready pods, None when not known."""
+    """One revision of a workload. `ready` is its number of ready pods, None when not known.
+
+    `was` are the numbers it had before: it was rolled back to, and `created` is of its first time.
+    """
 
     number: int
     created: datetime | None
     template: Template
     ready: int | None
+    was: str = ""
+
+    def __str__(self) -> str:
+        again = f" (as revision {self.was}; rolled back to since)" if self.was else ""
+        return f"revision {self.number} of {say_time(self.created)}{again}"
 
 
 async def collect_rollout(visit: Visit, *, failing_since: datetime | None = None) -> None:
@@ -66,7 +76,9 @@ def _revision(document: Document) -> Revision | None:
     if not told.isdigit():
         return None
     ready = document.number("status", "readyReplicas") or 0
-    return Revision(int(told), document.created, template(document.at("spec", "template")), ready)
+    was = document.text("metadata", "annotations", EARLIER).replace(",", ", ")
+    made = template(document.at("spec", "template"))
+    return Revision(int(told), document.created, made, ready, was)
 
 
 def add_rollout(
@@ -85,11 +97,10 @@ def add_rollout(
         return
     # An older revision that still has ready pods is the one that is known to work.
     previous = next((r for r in reversed(history[:-1]) if r.ready), history[-2])
-    changed = current.template.changes_since(previous.template)
+    changed = current.template.changes_since(previous.template, visit.redact)
     healthy = " (its pods are ready)" if previous.ready else ""
     lines = [
-        f"revision {previous.number} of {say_time(previous.created)}{healthy} → "
-        f"revision {current.number} of {say_time(current.created)}:",
+        f"{previous}{healthy} → {current}:",
         *(change.line for change in changed[:MOST_LINES]),
     ]
     if len(changed) > MOST_LINES:
@@ -97,7 +108,7 @@ def add_rollout(
     if not changed:
         lines.append("no difference in the pod template")
     before = None
-    if failing_since and current.created:
+    if failing_since and current.created and not current.was:
         before = int((failing_since - current.created).total_seconds())
     paths = tuple(change.path for change in changed)
     facts = RolloutFacts(

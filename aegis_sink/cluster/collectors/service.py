@@ -50,8 +50,12 @@ async def collect_service(visit: Visit, ref: ObjectRef, worth: int) -> list[Docu
 
     async def read_pods() -> None:
         nonlocal pods
-        if service.mapping("spec", "selector"):
-            pods = await visit.list("Pod", ref.namespace, most=MOST_PODS)
+        labels = ",".join(f"{k}={v}" for k, v in service.mapping("spec", "selector").items())
+        if not labels:
+            return
+        pods = await visit.list("Pod", ref.namespace, labels=labels, most=MOST_PODS)
+        if pods == ():  # the others tell which of them it nearly selects
+            pods = await visit.list("Pod", ref.namespace, most=MOST_PODS) or ()
 
     async def read_slices() -> None:
         nonlocal slices

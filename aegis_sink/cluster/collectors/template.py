@@ -1,13 +1,15 @@
 """A pod template as flat lines, so that two of them can be compared by a person (pure)."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from aegis_sink.cluster.collectors.container import flags
 from aegis_sink.cluster.document import Document
 
 LONGEST_VALUE = 200
+_LEAD = 40
+"""Of what two long values have in common, so much is shown before they part."""
 
 # Written by controllers, the same or meaningless in every revision.
 _NOISE = ("metadata.labels[pod-template-hash]", "metadata.creationTimestamp")
@@ -41,15 +43,18 @@ class Template:
     hidden: frozenset[str]
     images: Mapping[str, str]
 
-    def changes_since(self, before: "Template") -> list[Change]:
-        """What differs, by path."""
+    def changes_since(self, before: "Template", redact: Callable[[str], str]) -> list[Change]:
+        """What differs, by path. Each value is redacted by its own name, and only then cut: the
+        new one stands far from the name, and half a URL does not show that it holds a password.
+        """
         changes = []
         for path in sorted(self.values.keys() | before.values.keys()):
             old, new = before.values.get(path), self.values.get(path)
             if old == new:
                 continue
             hidden = path in self.hidden or path in before.hidden
-            changes.append(Change(path, _line(path, old, new, hidden=hidden)))
+            old, new = (v and _told(path, v, redact) for v in (old, new))
+            changes.append(Change(path, _line(path, old, new, hidden=hidden or old == new)))
         return changes
 
 
@@ -80,15 +85,29 @@ def is_plain(name: str, value: str) -> bool:
 
 def _line(path: str, old: str | None, new: str | None, *, hidden: bool) -> str:
     if old is None:
-        return f"+ {path}" if hidden else f"+ {path}: {_short(new)}"
+        return f"+ {path}" if hidden else f"+ {path}: {_short(new or '')}"
     if new is None:
         return f"- {path}" if hidden else f"- {path}: {_short(old)}"
-    return f"~ {path}: changed" if hidden else f"~ {path}: {_short(old)} → {_short(new)}"
+    if hidden:
+        return f"~ {path}: changed"
+    start = 0
+    if max(len(old), len(new)) > LONGEST_VALUE:
+        both = zip(old, new, strict=False)
+        same = next((i for i, (a, b) in enumerate(both) if a != b), min(len(old), len(new)))
+        start = max(0, same - _LEAD)
+    return f"~ {path}: {_short(old, start)} → {_short(new, start)}"
 
 
-def _short(value: str | None) -> str:
-    text = value or ""
-    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
+def _told(path: str, value: str, redact: Callable[[str], str]) -> str:
+    """The value without secrets, also where only the last name of its path tells that it is one."""
+    name = path.rpartition("[")[2].rstrip("]") if path.endswith("]") else path.rpartition(".")[2]
+    return redact(f"{name}: {value}").removeprefix(f"{name}: ")
+
+
+def _short(text: str, start: int = 0) -> str:
+    """So much of the text from where it gets interesting."""
+    part = text[start : start + LONGEST_VALUE]
+    return f"{'…' if start else ''}{part}{'…' if start + len(part) < len(text) else ''}"
 
 
 def _flat(document: Document, path: str) -> Iterator[tuple[str, str]]:
@@ -113,7 +132,7 @@ def _flat_list(value: Document, path: str, *, env: bool) -> Iterator[tuple[str, 
             yield f"{path}[{index}]", item.text()
             continue
         at = f"{path}[{item.text('name') or index}]"
-        if env and not item.has("valueFrom"):
+        if (env and not item.has("valueFrom")) or item.names() == ("name", "value"):
             yield at, item.text("value") or "(empty)"
             continue
         for inner, text in _flat(item, at):

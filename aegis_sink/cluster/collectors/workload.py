@@ -3,7 +3,7 @@
 from aegis_sink.cluster.collectors.events import collect_events
 from aegis_sink.cluster.collectors.generic import add_object, condition_lines, conditions
 from aegis_sink.cluster.collectors.pod import examine_pod, is_well, why_unwell
-from aegis_sink.cluster.collectors.quota import collect_quotas
+from aegis_sink.cluster.collectors.quota import collect_quotas, refused
 from aegis_sink.cluster.collectors.rollout import collect_rollout, selector
 from aegis_sink.cluster.document import Document, say, say_time
 from aegis_sink.cluster.visit import Visit, together
@@ -24,7 +24,9 @@ async def collect_workload(visit: Visit) -> None:
         return
 
     async def events() -> None:
-        await collect_events(visit, visit.ref)
+        told = await collect_events(visit, visit.ref)
+        if refused(told) and not _creation_refused(workload):
+            await collect_quotas(visit, visit.ref.namespace)
 
     reads = [events(), collect_rollout(visit), _workload(visit, workload)]
     if _creation_refused(workload):

@@ -1,6 +1,7 @@
 """A small API server: objects from a table, faults on request, every request recorded."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from aegis_sink.cluster.reader import Budget
 from aegis_sink.cluster.resources import KNOWN
 
 Object = dict[str, Any]
+_COMMA = re.compile(r",(?![^(]*\))")
 Fault = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
 
 
@@ -77,9 +79,12 @@ class FakeApi:
         return web.json_response(one)
 
     def _list(self, request: web.Request, found: list[Object]) -> web.Response:
-        for wanted in filter(None, request.query.get("labelSelector", "").split(",")):
-            name, _, value = wanted.partition("=")
-            found = [o for o in found if o["metadata"].get("labels", {}).get(name) == value]
+        for wanted in filter(None, _COMMA.split(request.query.get("labelSelector", ""))):
+            name, among, values = wanted.partition(" in ")
+            if not among:
+                name, _, values = wanted.partition("=")
+            allowed = values.strip("()").split(",")
+            found = [o for o in found if o["metadata"].get("labels", {}).get(name) in allowed]
         for wanted in filter(None, request.query.get("fieldSelector", "").split(",")):
             if "!=" in wanted:
                 continue
