@@ -12,6 +12,8 @@ _ESCAPES = regex.compile(
 )
 # Bidirectional controls can show a command in another order than the one that is copied.
 _BIDI = regex.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# What nobody sees: a line of it looks empty, and within a word it hides the word from a search.
+_INVISIBLE = regex.compile("[\u00ad\u180e\u200b\u2060-\u2064\ufeff\U000e0000-\U000e007f]")
 _CONTROL = regex.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SURROGATE = regex.compile("[\ud800-\udfff]")
 _GRAPHEME = regex.compile(r"\X")
@@ -23,10 +25,11 @@ _WORD_JOINER = "\u2060"
 
 
 def clean(text: str) -> str:
-    """The text without escapes, control and direction characters; newlines and tabs stay."""
+    """The text without escapes and control, direction and invisible characters; newlines and tabs
+    stay."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n")
     text = _ESCAPES.sub("", text)
-    text = _BIDI.sub("", _CONTROL.sub("", text))
+    text = _INVISIBLE.sub("", _BIDI.sub("", _CONTROL.sub("", text)))
     return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aegis_sink.notify.plain import slack_text
-from aegis_sink.notify.text import clamp, clean, disarm, duration_words, plural, units
+from aegis_sink.notify.text import clamp, clean, disarm, duration_words, one_line, plural, units
 
 FAMILY = "👩‍👩‍👧‍👦"
 
@@ -27,6 +27,14 @@ FAMILY = "👩‍👩‍👧‍👦"
 )
 def test_what_could_steer_a_terminal_is_gone(text: str, left: str) -> None:
     assert clean(text) == left
+
+
+def test_what_nobody_sees_is_gone() -> None:
+    assert one_line("\u200b\ufeff \u2060\u00ad\U000e0041") == ""
+    assert one_line("pay\u200bments") == "payments"
+    assert (
+        one_line("\N{WOMAN}\u200d\N{PERSONAL COMPUTER}") == "\N{WOMAN}\u200d\N{PERSONAL COMPUTER}"
+    )
 
 
 def test_a_family_is_kept_whole_or_left_out() -> None:
