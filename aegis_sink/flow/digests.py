@@ -13,6 +13,7 @@ from aegis_sink.notify.errors import (
     MessageFrozen,
     MessageGone,
     NotifyError,
+    NotifyRefused,
     NotifyUnavailable,
 )
 from aegis_sink.notify.notifier import Notifier
@@ -111,8 +112,14 @@ class Digests:
                 if isinstance(error, NotifyUnavailable) and error.retry_after is not None:
                     wait = max(wait, timedelta(seconds=error.retry_after))
                 log.warning("a digest is not told yet: %s", error)
-                again = partial(digests.postpone, digest_id=root.id, due_at=self.clock() + wait)
-                await self.database.write(again)
+                why = str(error) if isinstance(error, NotifyRefused) else ""
+                await self.database.write(partial(self._again, root.id, wait, why))
+
+    def _again(self, digest_id: str, wait: timedelta, why: str, connection: Connection) -> None:
+        now = self.clock()
+        digests.postpone(connection, digest_id, now + wait)
+        if why:
+            _note(connection, digests.get(connection, digest_id), now, "not told", why)
 
     async def _tell(self, root: DigestRoot) -> None:
         nonce = root.nonce
@@ -159,6 +166,8 @@ class Digests:
         """What changed after `read_at`, while it was on its way, is told by the next edit."""
         now = self.clock()
         told = digests.told(connection, digest, posted, read_at=read_at, now=now)
+        if posted.refusal:
+            _note(connection, digest, now, "told as plain text", posted.refusal)
         if digest.kind is DigestKind.STORM:
             again = now + self.repeat_interval
             jobs.enqueue_many(connection, dict.fromkeys(((one, jobs.TELL) for one in told), again))
@@ -166,6 +175,12 @@ class Digests:
     def _next_day(self, now: datetime) -> datetime:
         today = datetime.combine(now.date(), self.at, now.tzinfo)
         return today if now < today else today + timedelta(days=1)
+
+
+def _note(connection: Connection, digest: Digest, now: datetime, what: str, why: str) -> None:
+    """Part of the story of each incident in it."""
+    for line in digest.lines:
+        history.note_once(connection, line.id, now, what, why)
 
 
 def spare_the_model(connection: Connection, incident_id: str) -> None:

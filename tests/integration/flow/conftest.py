@@ -184,7 +184,7 @@ class Channel:
         if self.lose_answer:
             self.lose_answer = False
             raise OutcomeUnknown("no answer")
-        return Posted(channel or "ops", nonce if self.can_edit else "")
+        return Posted(channel or "ops", nonce if self.can_edit else "", refusal=self.refusal)
 
     async def edit_digest(self, digest: Digest, posted: Posted) -> None:
         self._answers()

@@ -271,6 +271,20 @@ async def test_that_it_is_told_with_others_is_part_of_its_story(flow: Flow) -> N
     assert story.count(("told in a digest of hints", "a hint waits for the digest of the day")) == 1
 
 
+async def test_what_slack_says_against_a_digest_is_part_of_the_story_of_each(flow: Flow) -> None:
+    ids = [await hint(flow, name) for name in ("one", "two")]
+    flow.channel.refuses = "channel_not_found"
+    await until_nine(flow)
+    await flow.after(120)
+    flow.channel.refuses, flow.channel.refusal = "", "invalid_blocks"
+    await flow.after(120)
+    assert len(flow.channel.digests) == 1
+    for id in ids:
+        story = [(entry.what, entry.reason) for entry in (await flow.incident(id)).history]
+        assert story.count(("not told", "channel_not_found")) == 1
+        assert story.count(("told as plain text", "invalid_blocks")) == 1
+
+
 async def test_who_joins_while_a_digest_is_on_its_way_stands_in_a_message(
     flow: Flow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
