@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from aegis_sink.cluster.connection import METADATA_ONLY, Body, Connection, Request
 from aegis_sink.cluster.discovery import Discovery
 from aegis_sink.cluster.document import Document
-from aegis_sink.cluster.errors import BudgetSpent, ClusterRefused, TooLarge
+from aegis_sink.cluster.errors import BudgetSpent, ClusterRefused, ObjectGone, TooLarge
 from aegis_sink.cluster.resources import Resource
 from aegis_sink.model import ObjectRef
 
@@ -61,6 +61,8 @@ class Reader:
 
     async def get(self, ref: ObjectRef, *, metadata_only: bool = False) -> Document:
         """One object by name."""
+        if not ref.name:  # such a path is that of the list
+            raise ObjectGone(f"gone: a {ref.kind} without a name")
         resource = await self.resource(ref.resource_kind, ref.api_version)
         request = Request(resource, ref.namespace if resource.namespaced else "", ref.name)
         if metadata_only:

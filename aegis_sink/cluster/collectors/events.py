@@ -36,15 +36,15 @@ async def collect_events(visit: Visit, ref: ObjectRef, worth: int = 80) -> tuple
     read to its end and the newest are kept.
     """
     kind = ref.resource_kind
-    found = await visit.list(
+    listing = await visit.listing(
         "Event",
         ref.namespace or "default",
         fields=f"involvedObject.kind={kind},involvedObject.name={ref.name}",
         most=MOST_READ,
     )
-    if found is None:
+    if listing is None:
         return ()
-    told = count(found, visit)
+    told = count(listing.found, visit)
     if not told:
         return ()
     newest = told[-MOST_TOLD:]
@@ -59,6 +59,8 @@ async def collect_events(visit: Visit, ref: ObjectRef, worth: int = 80) -> tuple
     )
     if left_out:
         text = f"({left_out} older left out)\n{text}"
+    if not listing.whole:
+        text = f"{text}\n(newer ones were not read: there are more than {len(listing.found)})"
     visit.add(f"events of {kind} {ref.path}", text, worth, facts, ref, keep="end")
     return told
 

@@ -106,6 +106,8 @@ async def test_ten_thousand_events_are_read_in_part_and_that_is_said(
     collected = await cluster.collect(one, alone(one))
     assert any("only the first 1500 were read" in line for line in collected.missing)
     assert collected.calls <= 12
+    (events,) = [e.text for e in collected.evidence if e.source.startswith("events")]
+    assert events.endswith("(newer ones were not read: there are more than 1500)")
     text = next(e.text for e in collected.evidence if e.source.startswith("events"))
     assert len(text) < 3000
 
@@ -284,6 +286,15 @@ async def test_config_map_values_are_measured_and_dropped(
     collected = await cluster.collect(one, alone(one))
     assert SECRET not in repr(collected)
     assert f"key: {len(SECRET)} bytes" in collected.evidence[0].text
+
+
+async def test_an_object_without_a_name_is_not_taken_for_the_list_of_its_kind(
+    api: FakeApi, cluster: KubernetesCluster
+) -> None:
+    one = finding("Node", "", namespace="")
+    collected = await cluster.collect(one, alone(one))
+    assert facts_of(collected, ObjectFacts).exists is False
+    assert not api.asked or all("nodes" not in path for path in api.asked)
 
 
 async def test_secrets_are_never_asked_for(api: FakeApi, cluster: KubernetesCluster) -> None:
