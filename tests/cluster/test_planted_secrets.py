@@ -40,6 +40,14 @@ PLANTED = {
     "log header": JWT,
     "log key": KEY,
     "log url": "planted-in-url-1Zc",
+    "log short name": "planted-in-short-name-4Jq",
+    "log element": "planted-in-element-6Fd",
+    "log block": "planted-in-block-8Tz",
+    "log command": "planted-in-command-2Wn",
+    "log scheme": "planted-in-scheme-9Kp",
+    "log hash": "plantedInHash7Bv",
+    "old annotation": "planted-in-old-annotation-1Mx",
+    "probe header": "planted-in-probe-header-3Gs",
     "event": "planted-in-event-8Wf",
     "termination": "planted-in-termination-3Yr",
     "config map": "planted-in-configmap-5Xe",
@@ -51,6 +59,12 @@ PLANTED = {
 LOG = "\n".join(
     [
         f"connecting with DB_PASSWORD={PLANTED['first log line']}",
+        f"REDIS_PASS={PLANTED['log short name']}",
+        f"<password>{PLANTED['log element']}</password>",
+        f"db:\n  password: |-\n    {PLANTED['log block']}",
+        f"failed: curl -sS -u shop:{PLANTED['log command']} https://auth/",
+        f"error: Authorization: Splunk {PLANTED['log scheme']}",
+        f"invalid user root:$6$salt1234${PLANTED['log hash']}:1",
         *["all is well"] * 40,
         f'config: {{"api_key": "{PLANTED["middle of the log"]}"}}',
         f"Authorization: Bearer {JWT}",
@@ -69,9 +83,19 @@ def deployment(namespace: str, secret: str, image: str) -> dict[str, Any]:
         "env": [{"name": "DB_PASSWORD", "value": secret}, {"name": "INNOCENT", "value": secret}],
         "envFrom": [{"configMapRef": {"name": "settings"}}],
         "livenessProbe": {"exec": {"command": ["check", f"--token={PLANTED['probe']}"]}},
+        "readinessProbe": {
+            "httpGet": {
+                "port": 80,
+                "httpHeaders": [{"name": "X-Api-Key", "value": PLANTED["probe header"] + image}],
+            }
+        },
     }
     labels = {"app": "api"}
-    noted = {"note": f"password={PLANTED['annotation']}"}
+    old = image.endswith("1")
+    noted = {
+        "note": f"password={PLANTED['annotation']}",
+        "db-password": PLANTED["old annotation" if old else "annotation"],
+    }
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
