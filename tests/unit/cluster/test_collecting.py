@@ -200,6 +200,33 @@ async def test_a_log_of_one_endless_line_is_not_called_empty(
     assert any("newest lines, they are longer than 256 KiB" in m for m in collected.missing)
 
 
+@pytest.mark.parametrize("kind", COLLECTORS)
+@pytest.mark.parametrize("itself", ["readable", "forbidden"])
+async def test_whatever_a_kind_may_not_read_is_named_with_its_rule(
+    api: FakeApi, cluster: KubernetesCluster, kind: str, itself: str
+) -> None:
+    if kind in KNOWN:
+        spec = {"selector": {"app": "x"}, "storageClassName": "fast", "gatewayClassName": "gw"}
+        api.put({"kind": kind, "metadata": metadata("x", labels={"app": "x"}), "spec": spec})
+
+    async def forbid(request: web.Request) -> web.Response | None:
+        own = request.path.endswith(f"{kind.lower()}s/x") or request.path == "/apis"
+        if own and itself == "readable":
+            return None
+        return web.json_response({"message": "no"}, status=403)
+
+    api.faults["/"] = forbid
+    one = finding(kind, "x")
+    collected = await cluster.collect(one, alone(one))
+    lines = [line for line in collected.missing if "knows no kind" not in line]
+    assert lines or (kind == "OperatorGroup" and itself == "readable"), collected
+    assert all("not allowed to read" in line for line in lines), lines
+    assert all(
+        'this rule would allow it: {apiGroups: ["' in line or "nonResourceURLs" in line
+        for line in lines
+    ), lines
+
+
 @pytest.mark.parametrize("kind", [*COLLECTORS, "Whatever"])
 @pytest.mark.parametrize("shape", ["bare", "absurd"])
 async def test_an_object_of_any_shape_is_collected(
