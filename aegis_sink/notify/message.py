@@ -22,7 +22,7 @@ from aegis_sink.model import (
     State,
     Verdict,
 )
-from aegis_sink.notify.proof import LINE_CHARACTERS, cited, evidence_line
+from aegis_sink.notify.proof import LINE_CHARACTERS, proof_lines
 from aegis_sink.notify.text import clamp, clean, duration_words, one_line, plural, time_words
 
 EVIDENCE_LINES = 3
@@ -111,7 +111,7 @@ def compose(incident: Incident, reason: NoticeReason, *, now: datetime) -> Messa
     """The message for an incident as it stands."""
     resolved = incident.state is State.RESOLVED
     symbol, word = _state_words(incident)
-    title = one_line(incident.title or str(incident.subject))
+    title = one_line(incident.title or str(incident.subject)).rstrip(" :")
     headline = f"{symbol} {word} · {clamp(title, 130)}"
     # Triage's titles begin with the subject: said once is enough.
     told = one_line(str(incident.subject)) in title
@@ -312,11 +312,10 @@ def _resolved_parts(incident: Incident) -> tuple[Part, ...]:
 
 
 def _proof(incident: Incident, label: str) -> list[Part]:
-    shown = cited(incident)[:EVIDENCE_LINES]
-    if not shown:
+    lines = proof_lines(incident, shown=EVIDENCE_LINES)
+    if not lines:
         return []
-    left = len(incident.evidence) - len(shown)
-    return [Part(label=label, lines=tuple(map(evidence_line, shown)), left=left)]
+    return [Part(label=label, lines=lines, left=len(incident.evidence) - len(lines))]
 
 
 def _errors(incident: Incident) -> list[Part]:

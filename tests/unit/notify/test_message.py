@@ -127,6 +127,13 @@ def test_a_cause_that_was_never_found_is_not_still_looked_for(diagnosed: Inciden
     assert "yet" not in text
 
 
+def test_a_title_does_not_end_in_a_colon(found: Incident) -> None:
+    bare = replace(found, title="Deployment shop/api: Readiness probe failed:")
+    assert said(bare, NoticeReason.FIRST).startswith(
+        "🛑 DOWN · Deployment shop/api: Readiness probe failed\n"
+    )
+
+
 def test_when_nobody_can_tell_the_errors_stay_in_sight(diagnosed: Incident) -> None:
     lost = replace(diagnosis_of(diagnosed), verdict=Verdict.CANNOT_TELL, cites=(), fixes=())
     text = said(with_diagnosis(diagnosed, replace(lost, missing=("the log of container api",))))

@@ -1,5 +1,7 @@
 """The one line of proof says what a person would look for first."""
 
+from dataclasses import replace
+
 import pytest
 
 from aegis_sink.model import Evidence
@@ -8,12 +10,14 @@ from aegis_sink.model.facts import (
     EventsFacts,
     Facts,
     LogFacts,
+    NodeFacts,
     PodFacts,
     RolloutFacts,
+    WorkloadFacts,
 )
-from aegis_sink.notify.proof import LINE_CHARACTERS, evidence_line
+from aegis_sink.notify.proof import LINE_CHARACTERS, evidence_line, proof_lines
 from aegis_sink.notify.text import units
-from tests.fakes.notify_incidents import NOW
+from tests.fakes.notify_incidents import NOW, make_found
 
 
 def line(text: str, facts: Facts | None = None) -> str:
@@ -57,7 +61,6 @@ limits: memory 96Mi"""
     told = line(text, ContainerFacts(name="api", waiting_reason="CrashLoopBackOff"))
     assert told == (
         "waiting: CrashLoopBackOff · last run: OOMKilled, exit code 137 · limits: memory 96Mi"
-        " · image: registry.example/shop/api:1 · requests: none"
     )
 
 
@@ -70,6 +73,40 @@ def test_why_an_image_is_not_pulled_stays() -> None:
 def test_a_pod_that_cannot_be_scheduled_is_quoted_by_the_scheduler() -> None:
     told = line("phase: Pending", PodFacts(unschedulable_message="0/3 nodes are available"))
     assert told == "0/3 nodes are available"
+
+
+def test_a_node_is_quoted_by_the_condition_it_is_ill_with() -> None:
+    text = """\
+condition DiskPressure=Unknown since 2026-03-01T07:40:00Z NodeStatusUnknown
+condition Ready=Unknown since 2026-03-01T07:40:00Z NodeStatusUnknown"""
+    assert line(text, NodeFacts(name="n")).startswith("condition Ready=Unknown")
+    text = "condition Ready=True since x KubeletReady\ncondition MemoryPressure=True since x Little"
+    assert line(text, NodeFacts(name="n")).startswith("condition MemoryPressure=True")
+
+
+def test_when_something_was_made_and_what_is_well_stand_last() -> None:
+    text = """\
+created 2026-04-14T19:20:00Z, strategy RollingUpdate
+condition Progressing=True since 2026-04-14T19:20:00Z
+condition Available=False since 2026-05-12T13:42:00Z
+desired 3, current 3, ready 2"""
+    assert line(text, WorkloadFacts(kind="Deployment")) == (
+        "condition Available=False since 2026-05-12T13:42:00Z · desired 3, current 3, ready 2 · "
+        "condition Progressing=True since 2026-04-14T19:20:00Z · "
+        "created 2026-04-14T19:20:00Z, strategy RollingUpdate"
+    )
+
+
+def test_what_an_event_and_a_condition_say_alike_is_one_line_of_proof() -> None:
+    words = "0/3 nodes are available: 3 node(s) had untolerated taint {dedicated: batch}"
+    event = Evidence("E1", "events", f"{NOW:%FT%TZ} Warning FailedScheduling x9: {words}.", NOW)
+    evidence = (
+        replace(event, facts=EventsFacts()),
+        Evidence("E2", "Pod", "x", NOW, facts=PodFacts(unschedulable_message=words)),
+        Evidence("E3", "Node", "another thing", NOW),
+    )
+    incident = replace(make_found(), evidence=evidence)
+    assert [one[:2] for one in proof_lines(incident, shown=3)] == ["E1", "E3"]
 
 
 def test_a_rollout_is_quoted_by_what_it_changed() -> None:
