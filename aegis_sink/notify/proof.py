@@ -22,7 +22,16 @@ ALIKE_CHARACTERS = 40
 _EVENT = regex.compile(r"^(?:Warning|Normal) \S+ x\d+: ")
 _CONDITION = regex.compile(r"condition (?!\w*Fail)\w+=True ")
 # What a container does and did, in place of what it is made of.
-_STATE = ("waiting:", "running", "terminated:", "last run:", "restarts:", "limits:")
+_STATE = (
+    "waiting:",
+    "running",
+    "ended:",
+    "last run:",
+    "restarts:",
+    "limits:",
+    "requests:",
+)
+_SAYS_NOTHING = ("limits: none", "requests: none", "restarts: 0")
 
 
 def cited(incident: Incident) -> tuple[Evidence, ...]:
@@ -86,7 +95,9 @@ def _telling(evidence: Evidence) -> list[str]:
                     for line in lines
                 ]
             # What it is made of is in the thread.
-            return [line for line in lines if _is_state(line)] or lines
+            runs = any(line.startswith("running") for line in lines)
+            told = [line for line in lines if _is_state(line) or (runs and _is_door(line))]
+            return told or lines
         case PodFacts() as facts if facts.unschedulable_message:
             return [facts.unschedulable_message]
         case RolloutFacts():
@@ -115,5 +126,10 @@ def _is_change(line: str) -> int:
     return 0 if line.startswith("~") else 1 if line.startswith(("+", "-")) else 2
 
 
+def _is_door(line: str) -> bool:
+    """Where one that runs is asked whether it is ready."""
+    return line.startswith("ports:") or " probe: " in line
+
+
 def _is_state(line: str) -> bool:
-    return line.startswith(_STATE) and line != "limits: none"
+    return line.startswith(_STATE) and line not in _SAYS_NOTHING

@@ -64,6 +64,25 @@ limits: memory 96Mi"""
     )
 
 
+def test_a_container_that_never_ran_is_quoted_by_what_it_asks_for() -> None:
+    text = "restarts: 0\nimage: registry.example/ml/cedar:1\nrequests: cpu 12\nlimits: none"
+    assert line(text, ContainerFacts(name="cedar")) == "requests: cpu 12"
+
+
+def test_a_container_that_runs_is_quoted_with_where_it_is_asked() -> None:
+    text = """\
+running since 2026-03-03T03:00:00Z, not ready
+restarts: 0
+image: registry.example/shop/api:1
+requests: none
+ports: http:8080/TCP
+readiness probe: http GET :8081/ready"""
+    assert line(text, ContainerFacts(name="api")) == (
+        "running since 2026-03-03T03:00:00Z, not ready · ports: http:8080/TCP · "
+        "readiness probe: http GET :8081/ready"
+    )
+
+
 def test_why_an_image_is_not_pulled_stays() -> None:
     text = "waiting: ErrImagePull toomanyrequests\nlimits: none"
     told = line(text, ContainerFacts(name="api", waiting_reason="ErrImagePull"))
