@@ -196,8 +196,10 @@ def migrate_command(as_json: AsJson = False) -> None:
     """Bring the database to this version's schema; `serve` does it too."""
     settings = settings_as_set().settings
     engine = open_engine(settings.database_url.get_secret_value())
-    before, now = migrate_schema(engine)
-    engine.dispose()
+    try:
+        before, now = migrate_schema(engine)
+    finally:
+        engine.dispose()
     if as_json:
         print_json({"before": before, "now": now})
     else:

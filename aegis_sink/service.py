@@ -449,6 +449,7 @@ async def _open(settings: Settings) -> tuple[Database, Redactor, TextIO | None]:
     try:
         migrate(engine)
     except StoreUnusable:
+        engine.dispose()
         if lock is not None:
             lock.close()
         raise

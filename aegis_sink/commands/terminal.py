@@ -75,11 +75,11 @@ def client(url: str | None) -> Client:
 def read_store(reading: Callable[[Connection], T]) -> T:
     """Read the database directly: works beside a running service, and without one."""
     engine = open_engine(settings_as_set().settings.database_url.get_secret_value())
-    check_schema(engine)
     database = Database(engine)
 
     async def read() -> T:
         try:
+            check_schema(engine)
             return await database.read(reading)
         finally:
             await database.close()

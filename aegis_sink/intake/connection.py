@@ -62,7 +62,8 @@ class _WholeAnswer(asyncio.Transport):
             self._head = bytes(data)
         else:
             self._begun = True
-            self._transport.writelines((self._head, data))
+            # Not writelines: asyncio's own forgets to stop a full transport before Python 3.13.1.
+            self._transport.write(b"".join((self._head, data)))
 
     def is_closing(self) -> bool:
         """Like the connection's."""

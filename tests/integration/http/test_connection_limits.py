@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, cast
 
@@ -30,10 +29,6 @@ class Noted:
         """Noted, and sent."""
         self._wrote.append(bytes(data))
         self._transport.write(data)
-
-    def writelines(self, pieces: Sequence[bytes]) -> None:
-        """One system call, as in uvloop."""
-        self.write(b"".join(pieces))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)

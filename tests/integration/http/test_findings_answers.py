@@ -101,7 +101,7 @@ async def test_more_findings_than_fit_into_one_request_are_422_and_none_is_store
     [
         (b"", "empty"),
         (b"not json", "not JSON"),
-        (b'{"kind": "Result",}', "line 1 column 19"),
+        (b'{"kind": "Result" x}', "line 1 column 19"),
         (b"\xff", "not UTF-8"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"n": Infinity}', "not a JSON number"),
@@ -279,7 +279,7 @@ async def test_what_is_over_cannot_be_acknowledged_and_says_so(served: Any) -> N
     assert (await served.post(f"{route}/resolve")).status == 200
     late = await served.post(f"{route}/ack", {"by": "bob"})
     assert is_problem(late, 409)
-    assert "It is over" in late.json["detail"]
+    assert "It has been over" in late.json["detail"]
     assert (await served.get(route)).json["state"] == "resolved"
 
 
