@@ -83,6 +83,8 @@ class Transport(Protocol):
 
 
 Loader = Callable[[], Awaitable[tuple[Credentials, Transport]]]
+Spend = Callable[[int], bool]
+"""Told the size of each part of an answer as it comes; False: no more of it is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,8 +226,9 @@ class Connection:
         most_bytes: int,
         keep_part: bool = False,
         seconds: float | None = None,
+        spend: Spend | None = None,
     ) -> Body:
-        """GET. A longer answer is cut with `keep_part` (logs), else refused.
+        """GET. A longer answer is cut with `keep_part` (logs), else refused: TooLarge.
 
         A server that has just started answers 429 for a moment though it is ready, and one that
         restarts closes connections: both are asked again shortly.
@@ -238,6 +241,7 @@ class Connection:
             most_bytes,
             keep_part,
             seconds=seconds,
+            spend=spend,
         )
 
     @asynccontextmanager
@@ -324,13 +328,14 @@ class Connection:
         ask: object = None,
         seconds: float | None = None,
         method: str = "",
+        spend: Spend | None = None,
     ) -> Body:
         method = method or ("GET" if ask is None else "POST")
         seconds = seconds or self._seconds
         for tries_left in reversed(range(TRIES)):
             try:
                 return await self._once(
-                    method, url, what, rule, accept, most_bytes, keep_part, ask, seconds
+                    method, url, what, rule, accept, most_bytes, keep_part, ask, seconds, spend
                 )
             except _AskAgain as again:
                 if not tries_left:
@@ -351,6 +356,7 @@ class Connection:
         keep_part: bool,
         ask: object,
         seconds: float,
+        spend: Spend | None,
     ) -> Body:
         credentials, transport = await self._transport()
         headers = await _headers(credentials, accept)
@@ -371,7 +377,7 @@ class Connection:
                             "read" if method == "GET" or not what.startswith("leases") else "write"
                         )
                         await self._refuse(response, data, what, rule, verb=verb)
-                    data, cut = await _take(response, most_bytes)
+                    data, cut = await _take(response, most_bytes, spend)
         except TimeoutError as error:
             raise ClusterUnavailable(
                 f"the API server did not answer within {seconds:g} s: {what}"
@@ -384,7 +390,7 @@ class Connection:
             ) from error
         if cut and not keep_part:
             raise TooLarge(
-                f"{what}: the answer is larger than the {most_bytes} bytes that are left",
+                f"{what}: the answer is larger than what an incident may still read",
                 status=200,
             )
         return Body(data, cut)
@@ -460,12 +466,14 @@ async def _headers(credentials: Credentials, accept: str) -> dict[str, str]:
     return headers
 
 
-async def _take(response: aiohttp.ClientResponse, most: int) -> tuple[bytes, bool]:
+async def _take(
+    response: aiohttp.ClientResponse, most: int, spend: Spend | None = None
+) -> tuple[bytes, bool]:
     """At most so many bytes, and whether there were more."""
     parts = bytearray()
     async for chunk in response.content.iter_any():
         parts += chunk
-        if len(parts) > most:
+        if len(parts) > most or not (spend is None or spend(len(chunk))):
             return bytes(parts[:most]), True
     return bytes(parts), False
 

@@ -9,7 +9,13 @@ from dataclasses import dataclass, replace
 from aegis_sink.cluster.connection import METADATA_ONLY, Body, Connection, Request
 from aegis_sink.cluster.discovery import Discovery
 from aegis_sink.cluster.document import Document
-from aegis_sink.cluster.errors import BudgetSpent, ClusterRefused, ObjectGone, TooLarge
+from aegis_sink.cluster.errors import (
+    BudgetSpent,
+    ClusterError,
+    ClusterRefused,
+    ObjectGone,
+    TooLarge,
+)
 from aegis_sink.cluster.resources import Resource
 from aegis_sink.model import ObjectRef
 
@@ -31,7 +37,7 @@ class Budget:
 
 @dataclass(slots=True)
 class Spent:
-    """What it has cost so far."""
+    """What it has cost so far: requests, and the bytes of answers that were kept."""
 
     calls: int = 0
     bytes: int = 0
@@ -137,6 +143,19 @@ class Reader:
                 raise BudgetSpent(f"not read, {self._budget.bytes} bytes were read: {request}")
             self.spent.calls += 1
             most = min(left, most_bytes) if most_bytes is not None else left
-            body = await self._connection.read(request, most_bytes=most, keep_part=keep_part)
-            self.spent.bytes += len(body.data)
-            return body
+            taken = 0
+
+            def spend(size: int) -> bool:
+                # Others read at the same time: each part counts as it comes.
+                nonlocal taken
+                taken += size
+                self.spent.bytes += size
+                return self.spent.bytes <= self._budget.bytes
+
+            try:
+                return await self._connection.read(
+                    request, most_bytes=most, keep_part=keep_part, spend=spend
+                )
+            except ClusterError:
+                self.spent.bytes -= taken  # nothing of it is kept: the others may go on
+                raise

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from aegis_sink.cluster.connection import JSON, Body, Connection, Request
+from aegis_sink.cluster.connection import JSON, Body, Connection, Request, Spend
 from aegis_sink.cluster.document import Document
 from aegis_sink.cluster.errors import ClusterRefused, ObjectGone
 from aegis_sink.cluster.resources import KNOWN
@@ -39,6 +39,7 @@ class Recording(Connection):
         most_bytes: int,
         keep_part: bool = False,
         seconds: float | None = None,
+        spend: Spend | None = None,
     ) -> Body:
         """An object, a list of them, or a log."""
         if request.subresource == "log":

@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 
 from aegis_sink.cluster.client import KubernetesCluster
-from aegis_sink.cluster.connection import Body, Connection, Request
+from aegis_sink.cluster.connection import Body, Connection, Request, Spend
 from aegis_sink.cluster.resources import KNOWN
 from aegis_sink.diagnosis.redaction import Redactor
 from aegis_sink.model import Finding, ObjectRef, OwnerChain
@@ -43,10 +43,11 @@ class Counted(Connection):
         most_bytes: int,
         keep_part: bool = False,
         seconds: float | None = None,
+        spend: Spend | None = None,
     ) -> Body:
         self.requests += 1
         return await super().read(
-            request, most_bytes=most_bytes, keep_part=keep_part, seconds=seconds
+            request, most_bytes=most_bytes, keep_part=keep_part, seconds=seconds, spend=spend
         )
 
 

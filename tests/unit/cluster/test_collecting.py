@@ -10,6 +10,7 @@ from aiohttp import web
 
 from aegis_sink.cluster.client import KubernetesCluster
 from aegis_sink.cluster.collectors import COLLECTORS
+from aegis_sink.cluster.errors import TooLarge
 from aegis_sink.cluster.reader import Budget
 from aegis_sink.cluster.resources import KNOWN
 from aegis_sink.diagnosis.redaction import Redactor
@@ -50,6 +51,27 @@ async def test_the_budget_of_calls_ends_a_collection_and_is_named(api: FakeApi) 
     assert collected.calls == 2
     assert len(api.asked) == 2
     assert any("not read, 2 calls were made" in line for line in collected.missing)
+    await cluster.close()
+
+
+async def test_answers_read_at_the_same_time_share_the_budget_of_bytes(api: FakeApi) -> None:
+    padding = {"a": "y" * 9000}
+    kinds = ("StorageClass", "CSIDriver", "Pod", "Event")
+    for kind in kinds:
+        api.put(
+            *(
+                {"kind": kind, "metadata": metadata(f"x{n}", annotations=padding)}
+                for n in range(100)
+            )
+        )
+    api.put({"kind": "PersistentVolumeClaim", "metadata": metadata("data"), "spec": {}})
+    cluster = connected(api, budget=Budget(bytes=1_200_000))
+    reader = cluster._reader()
+    reads = (reader.list(kind, "shop") for kind in kinds)
+    answers = await asyncio.gather(*reads, return_exceptions=True)
+    assert any(isinstance(answer, TooLarge) for answer in answers)
+    assert any(isinstance(answer, tuple) and len(answer) == 100 for answer in answers)
+    assert reader.spent.bytes <= 1_200_000
     await cluster.close()
 
 
