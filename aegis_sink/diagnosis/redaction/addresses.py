@@ -87,8 +87,16 @@ HEADERS = (
 COMMANDS = (
     pattern(
         "command",
-        ("mysql", "mariadb", "sshpass", "docker login", "podman login", "mongo"),
-        r"\b(?:mysql\w{0,10}|mariadb\w{0,10}|sshpass|(?:docker|podman)[ \t]login|mongo\w{0,10})\b"
+        ("sqlcmd", "ldap"),
+        r"\b(?:sqlcmd|ldap\w{1,12})\b[^\n|;]{0,200}?[ \t]-[Pw][ \t]{1,3}([^\s\"']{1,256})",
+    ),
+    pattern(
+        "command", ("aws_",), r"\baws_(?:secret_access_key|session_token)[ \t]{1,3}(\S{16,2048})"
+    ),
+    pattern(
+        "command",
+        ("mysql", "mariadb", "sshpass", "docker login", "podman login", "az login", "mongo"),
+        r"\b(?:mysql\w{0,10}|mariadb\w{0,10}|sshpass|(?:docker|podman|az)[ \t]login|mongo\w{0,10})\b"
         r"[^\n|;]{0,200}?[ \t]-p[ \t]?([^\s\"'-][^\s\"']{0,256})",
     ),
     pattern("command", ("redis-cli",), r"\bredis-cli\b[^\n|;]{0,200}?[ \t]-a[ \t]{1,3}([^\s\"']{1,256})"),

@@ -17,11 +17,11 @@ _KIND_OF_KEY = re.compile(
 )
 _LONGEST_KIND = 14
 # Other things have these names too: only long values with a digit are hidden.
-_WEAK = frozenset({"secret", "token", "pass", "creds", "_auth"})
+_WEAK = frozenset({"secret", "token", "pass", "pw", "creds", "_auth"})
 _SPOKEN = frozenset({"password", "passwd", "passphrase", "passcode", "pwd"})
 """Names whose quoted value may follow without a sign: `using password 'x'`, `PASSWORD 'x'`."""
 HINTS = (
-    "pass", "pwd", "credential", "key", "connection", "session", "sessid", "dsn", "secret", "token",
+    "pass", "pw", "credential", "key", "connection", "session", "sessid", "dsn", "secret", "token",
     "creds", "_auth", "kennwort", "密码",
 )  # fmt: skip
 
@@ -45,7 +45,7 @@ _KEYWORD = re.compile(
     rf"(?P<word>{_STRONG}|secret|token"
     # What may not stand before is looked at last: the search is fast where words begin by letters.
     r"|pass(?![a-z])(?:(?<![a-z]pass)|(?<=dbpass)|(?<=userpass))"
-    r"|creds(?![a-z])(?<![a-z]creds)|_auth(?![a-z]))"
+    r"|pw(?![a-z])(?<![a-z]pw)|creds(?![a-z])(?<![a-z]creds)|_auth(?![a-z]))"
     r"(?!s?[_-]?(?:name|ref|keyref|count|type|path|file|dir|ttl|id\b))[\w.-]{0,40}"
 )
 _QUOTED = r"(?P<q>\\{0,3}[\"'])(?P<quoted>(?:(?!(?P=q))[^\n]){1,4096})"
@@ -54,7 +54,9 @@ _VALUE = rf"(?:(?:[A-Za-z_]\w{{0,30}}\()?{_QUOTED}|(?P<bare>[^\s\"'&;\\]{{1,4096
 _GAP = r"[ \t]{0,40}"
 # YAML's "|" and ">-" stand before a value that an event or a log has drawn to one line.
 _ASSIGNED = re.compile(
-    rf"\]?\\{{0,3}}[\"']?{_GAP}(?:=>|:=|[:=：＝]){_GAP}(?:[|>][+-]?[ \t]{{1,40}})?{_VALUE}"
+    rf"\]?\\{{0,3}}[\"']?{_GAP}(?:[=-]>|:=|[:=：＝]){_GAP}"
+    # YAML's anchors and tags, and the two more quotes of TOML.
+    rf"(?:[|>][+-]?(?:[ \t]|\\{{1,3}}n){{1,40}}|[&!][\w!-]{{1,40}}[ \t]{{1,3}}|\"\"(?=\")|''(?='))?{_VALUE}"
 )
 _BLOCK = re.compile(
     r"[\"']?[ \t]{0,40}:[ \t]{0,40}(?P<fold>[|>][+-]?[1-9]?)?[ \t]{0,40}\r?\n"
@@ -82,7 +84,7 @@ _PAIRED_BEFORE = re.compile(
     r"\s{0,4},?\s{0,40}\\{0,3}[\"']?[nN]ame\\{0,3}[\"']?\s{0,4}[:=]\s{0,4}\\{0,3}[\"']?[\w.-]{0,60}\Z"
 )
 _NAME_BEFORE = re.compile(
-    r"\b(?:[nN]ame|[kK]ey)\\{0,3}[\"']?\s{0,4}[:=]\s{0,4}\\{0,3}[\"']?[\w.-]{0,60}\Z"
+    r"\b(?:[nN]ame|[kK]ey|[tT]ype)\\{0,3}[\"']?\s{0,4}[:=]\s{0,4}\\{0,3}[\"']?[\w.-]{0,60}\Z"
 )
 _FLAG_BEFORE = re.compile(r"(?:^|[\s\"'\[,])--?[\w-]{0,40}\Z")
 _TUPLE_BEFORE = re.compile(r"(?:\(\s{0,4}\\{0,3}[\"'][\w.-]{0,40}|[\"'\[,\s]--?[\w-]{0,40})\Z")
@@ -102,13 +104,9 @@ def named_values(text: str, replace: Replace) -> str:
     lowered = text.lower() if text.isascii() else text.translate(_ASCII_LOWER)
     parts: list[str] = []
     done = 0
-    for name in _KEYWORD.finditer(lowered):
+    for name in _names(lowered):
         at = name.start()
         if at < done:
-            continue
-        if name["word"] == "key" and not _KIND_OF_KEY.search(
-            lowered, max(0, at - _LONGEST_KIND), at
-        ):
             continue
         for rule, start, end in _beside(text, name, done):
             secret = text[start:end]
@@ -116,6 +114,18 @@ def named_values(text: str, replace: Replace) -> str:
                 parts += [text[done:start], replace(rule, secret)]
                 done = end
     return "".join([*parts, text[done:]]) if parts else text
+
+
+def _names(lowered: str) -> Iterator[re.Match[str]]:
+    """The names that tell a secret, one after the other."""
+    name = _KEYWORD.search(lowered)
+    while name is not None:
+        at, end = name.span()
+        if name["word"] != "key" or _KIND_OF_KEY.search(lowered, max(0, at - _LONGEST_KIND), at):
+            yield name
+        else:
+            end = name.end("word")  # "keyStorePassword"
+        name = _KEYWORD.search(lowered, end)
 
 
 def _beside(text: str, name: re.Match[str], done: int) -> Iterator[Found]:
@@ -128,7 +138,9 @@ def _beside(text: str, name: re.Match[str], done: int) -> Iterator[Found]:
     if following in " \t" and (found := _spoken(text, name, before)):
         yield found
         return
-    if ("ame" in before or "ey" in before) and (found := _in_pair(text, start, end, before)):
+    if ("ame" in before or "ey" in before or "ype" in before) and (
+        found := _in_pair(text, start, end, before)
+    ):
         yield found
         return
     if following == "=" and _LINE_START.search(before) and text[start:end].isupper():
@@ -153,7 +165,7 @@ def _beside(text: str, name: re.Match[str], done: int) -> Iterator[Found]:
         yield "key-value", *lines
         return
     if assigned := _ASSIGNED.match(text, end):
-        if text[start:end] in ("PASS", "Pass") and not before.endswith(("_", "-", ".")):
+        if text[start:end] in ("PASS", "Pass") and not re.search(r"[\w.-]\Z", before):
             return  # "--- PASS: TestOrders": how a test ended
         first, last = _span(assigned)
         if assigned["bare"] is not None and name["word"] not in _WEAK and text[end] == ":":
