@@ -41,10 +41,10 @@ def test_no_right_writes_and_none_touches_secrets() -> None:
 
 
 def listed_kinds() -> Iterator[str]:
-    """Kinds that stand as a literal in a call of `list`, anywhere in the room."""
+    """Kinds that stand as a literal in a call of `list` or `listing`, anywhere in the room."""
     for path in (ROOT / "aegis_sink" / "cluster").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "list":
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("list", "listing"):
                 yield from (
                     a.value
                     for a in node.args[:1]
