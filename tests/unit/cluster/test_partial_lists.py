@@ -6,6 +6,7 @@ import pytest
 
 from aegis_sink.cluster.client import KubernetesCluster
 from aegis_sink.model.facts import (
+    AutoscalerFacts,
     ClaimFacts,
     ConfigMapFacts,
     IngressFacts,
@@ -197,3 +198,21 @@ async def test_what_is_missing_stands_in_the_same_order_each_time(
     missing = (await cluster.collect(one, alone(one))).missing
     assert len(missing) == 4
     assert list(missing) == sorted(missing)
+
+
+async def test_an_autoscaler_is_held_against_the_apis_its_metrics_come_from(
+    api: FakeApi, cluster: KubernetesCluster
+) -> None:
+    metrics = [{"type": "External", "external": {"metric": {"name": "queue"}}}, {"type": "Pods"}]
+    spec = {"scaleTargetRef": {"kind": "Deployment", "name": "x"}, "metrics": metrics}
+    api.put({"kind": "HorizontalPodAutoscaler", "metadata": metadata("x"), "spec": spec})
+    serves = {"conditions": [{"type": "Available", "status": "True"}]}
+    name = "v1beta1.custom.metrics.k8s.io"
+    api.put({"kind": "APIService", "metadata": {"name": name}, "status": serves})
+    one = finding("HorizontalPodAutoscaler", "x")
+    collected = await cluster.collect(one, alone(one))
+    facts = facts_of(collected, AutoscalerFacts)
+    assert facts.metrics_api_available is None  # nothing comes from the metrics server
+    text = next(e.text for e in collected.evidence if e.facts is facts)
+    assert "metrics API v1beta1.custom.metrics.k8s.io available: yes" in text
+    assert "metrics API v1beta1.external.metrics.k8s.io available: no" in text
