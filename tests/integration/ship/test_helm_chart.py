@@ -186,6 +186,9 @@ def test_without_a_cluster_there_are_no_rights_and_no_token(render: Render) -> N
             for g, r, v, at in [
                 ("", "secrets", "get", "resources"),
                 ("", "secrets/x", "get", "resources"),
+                ("", "pods/exec", "get", "resources"),
+                ("", "nodes/proxy", "get", "resources"),
+                ("", "serviceaccounts/token", "get", "resources"),
                 ("", "*", "get", "resources"),
                 ("*", "widgets", "get", "apiGroups"),
                 ("", "pods", "delete", "verbs"),
