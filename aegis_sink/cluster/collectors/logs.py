@@ -1,5 +1,6 @@
 """Container logs: the end of the log, and the lines in it that look like a cause."""
 
+import asyncio
 import re
 
 from aegis_sink.cluster.errors import ObjectGone
@@ -10,6 +11,7 @@ from aegis_sink.model.facts import LogFacts
 LINES = 200
 FEW_LINES = 20
 MOST_BYTES = 256 * 1024
+LONG_TEXT = 16 * 1024  # characters; looking through more for secrets would hold up posts
 LINES_TOLD = 40
 ERROR_LINES = 10
 LONGEST_LINE = 500
@@ -36,7 +38,10 @@ async def collect_log(
         text = None
     if text is None:
         return False
-    lines = readable(visit.redact(text))
+    if len(text) < LONG_TEXT:
+        lines = readable(visit.redact(text))
+    else:
+        lines = await asyncio.to_thread(lambda: readable(visit.redact(text)))
     facts = log_facts(container, lines, previous=previous)
     told = lines[-LINES_TOLD:]
     earlier = [line for line in lines[:-LINES_TOLD] if line in facts.error_lines]

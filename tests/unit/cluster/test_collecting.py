@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import threading
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -247,6 +248,26 @@ async def test_whatever_a_kind_may_not_read_is_named_with_its_rule(
         'this rule would allow it: {apiGroups: ["' in line or "nonResourceURLs" in line
         for line in lines
     ), lines
+
+
+async def test_a_long_log_is_looked_through_beside_the_event_loop(api: FakeApi) -> None:
+    threads: dict[bool, set[str]] = {True: set(), False: set()}
+
+    def redact(text: str) -> str:
+        threads[len(text) > 100_000].add(threading.current_thread().name)
+        return text
+
+    api.put(pod())
+    api.logs["api-1", "api", True] = (b"x" * 999 + b"\n") * 150 + b"FATAL: no such host\n"
+    cluster = connected(api, redact=redact)
+    one = finding("Pod", "api-1")
+    collected = await cluster.collect(one, alone(one))
+    assert facts_of(collected, LogFacts).last_line == "FATAL: no such host"
+    here = threading.current_thread().name
+    assert here in threads[False]
+    assert threads[True]
+    assert here not in threads[True]
+    await cluster.close()
 
 
 @pytest.mark.parametrize("kind", [*COLLECTORS, "Whatever"])
