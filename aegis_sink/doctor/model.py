@@ -5,12 +5,14 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from aegis_sink.diagnosis.errors import AnswerInvalid, LLMError, ModelRefused, ModelUnavailable
 from aegis_sink.diagnosis.model import Ask, LLMOptions, Message, Model, build_model
 from aegis_sink.diagnosis.ollama import OllamaModel, tagged
 from aegis_sink.diagnosis.wire import ServerAnswered, Wire
 from aegis_sink.doctor.check import Check, failed, ok, skipped, warning
+from aegis_sink.settings import is_loopback
 
 SCHEMA: Mapping[str, object] = {
     "type": "object",
@@ -55,11 +57,10 @@ async def _ollama(model: OllamaModel, options: LLMOptions, wire: Wire) -> AsyncI
         yield failed("model server", str(model.meaning(error)), _server_fix(error.status, options))
         return
     except ModelUnavailable as error:
-        yield failed(
-            "model server",
-            str(error),
-            "OLLAMA_HOST=0.0.0.0 ollama serve   # where AEGIS_LLM_URL points",
-        )
+        # An Ollama that only this machine asks is not to listen to others.
+        here = is_loopback(urlsplit(options.url).hostname or "")
+        start = "ollama serve" if here else "OLLAMA_HOST=0.0.0.0 ollama serve"
+        yield failed("model server", str(error), f"{start}   # where AEGIS_LLM_URL points")
         return
     yield ok("model server", f"Ollama {version} at {options.url}")
     installed = {tagged(str(_member(m, "name"))) for m in _items(tags, "models")}

@@ -93,8 +93,13 @@ async def test_a_cloud_model_is_refused_and_where_allowed_warned_of(ollama: Fake
 
 async def test_a_server_that_is_away_is_to_be_started() -> None:
     found = await checks(LLMOptions(url="http://127.0.0.1:1"))
-    assert found["model server"].fix.startswith("OLLAMA_HOST=0.0.0.0 ollama serve")
+    assert found["model server"].fix.startswith("ollama serve")
     assert list(found) == ["model server"]
+
+
+async def test_a_server_that_others_ask_is_to_listen_to_them() -> None:
+    found = await checks(LLMOptions(url="http://ollama.invalid:11434"))
+    assert found["model server"].fix.startswith("OLLAMA_HOST=0.0.0.0 ollama serve")
 
 
 async def test_a_server_of_the_other_language_is_recognised() -> None:
