@@ -137,10 +137,12 @@ class Playbooks:
                     problems.append(f"{folder}: there is no such folder; create it or unset it")
                     continue
                 for path in sorted(folder.glob("*.y*ml")):
-                    text = path.read_text(encoding="utf-8")
-                    digest.update(text.encode())
                     try:
+                        text = path.read_text(encoding="utf-8")
+                        digest.update(text.encode())
                         playbook = read_playbook(text, source=path.name)
+                    except (OSError, UnicodeDecodeError) as error:
+                        problems.append(f"{path.name}: cannot be read: {error}")
                     except PlaybookError as error:
                         problems.extend(error.problems)
                     else:

@@ -126,3 +126,16 @@ def test_no_sentence_is_cut_in_two_by_a_comma_of_an_unquoted_list() -> None:
     said = [(c.id, text) for c in builtin().causes.values() for text in c.root_cause]
     whole = re.compile(r"[A-Z{“].*[.}]$", re.DOTALL)
     assert [(cause, text) for cause, text in said if not whole.match(text)] == []
+
+
+def test_a_file_that_cannot_be_read_is_named_like_any_fault(tmp_path: Path) -> None:
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "latin.yaml").write_bytes("title: Prüfung".encode("latin-1"))
+    (tmp_path / "empty.yaml").write_text("")
+    with pytest.raises(PlaybookError) as found:
+        Playbooks.load(tmp_path)
+    assert [p.partition(":")[0] for p in found.value.problems] == [
+        "empty.yaml",
+        "folder.yaml",
+        "latin.yaml",
+    ]
