@@ -170,6 +170,8 @@ def _weigh(
                 excluded = excluded or fill_or_ask(weighed.why, values)[0]
             else:
                 score -= weighed.weight
+    if score < Weight.MEDIUM and not cause.open and not excluded:
+        return None  # what speaks against it outweighs what speaks for it
     if wider is not None:
         score += wider.candidate.score
     cites = tuple(dict.fromkeys(i for held in reversed(grounds) for i in held.cites))[:MOST_CITES]
@@ -181,7 +183,7 @@ def _weigh(
         cites=tuple(sorted(cites, key=by_number)),
         root_cause=_first_filled(cause.root_cause, values),
         missing=tuple(fill_or_ask(text, values)[0] for text in cause.missing),
-        mild=any(held.mild for held in grounds[1:]),
+        mild=cause.general or any(held.mild for held in grounds[1:]),
         fixes=tuple(
             render(plan, values, case.subject, about)
             for plan in cause.fixes

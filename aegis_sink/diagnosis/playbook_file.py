@@ -171,6 +171,7 @@ def _read_cause(raw: Mapping[str, Any]) -> Cause:
         part_of=raw.get("part_of", ""),
         open=raw.get("open", False),
         harmless=raw.get("harmless", False),
+        general=raw.get("general", False),
         certain=_condition(raw["certain"]) if "certain" in raw else None,
         speaks_for=tuple(w for item in raw.get("for", ()) for w in _weighed(item)),
         speaks_against=tuple(w for item in raw.get("against", ()) for w in _weighed(item)),

@@ -66,7 +66,8 @@ class Cause:
     `root_cause` are templates, best first: the first whose values are all known is used.
     `part_of` names the wider cause this one narrows down: it needs evidence of its own, and
     inherits the wider one's. `open` marks a cause which only restates the symptom: alone it gives
-    the verdict cannot_tell. `harmless` gives not_a_problem. `outranks` are causes which are
+    the verdict cannot_tell. `harmless` gives not_a_problem. `general`
+    marks one that says less than any other that fits: it loses a tie. `outranks` are causes which are
     consequences of this one. `missing` is what would settle it. `topics` are those its conditions
     and its root cause speak of, worked out once for all assessments. `runbook` is the address of
     what a person should read, "" for none.
@@ -78,6 +79,7 @@ class Cause:
     part_of: str = ""
     open: bool = False
     harmless: bool = False
+    general: bool = False
     certain: Condition | None = None
     speaks_for: tuple[Weighed, ...] = ()
     speaks_against: tuple[Weighed, ...] = ()

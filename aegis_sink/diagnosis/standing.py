@@ -71,7 +71,8 @@ class Candidate:
     missing: tuple[str, ...]
     fixes: tuple[Fix, ...]
     mild: bool = False
-    """It rests on log lines that the program does not call errors: it loses a tie."""
+    """It rests on log lines that the program does not call errors, or says less than any other
+    cause that fits: it loses a tie."""
 
     @property
     def id(self) -> str:
