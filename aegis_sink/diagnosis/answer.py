@@ -5,7 +5,6 @@ A cited id must exist and contain what is quoted. What of the prose may be shown
 """
 
 import json
-import re
 from dataclasses import dataclass
 from functools import cache
 
@@ -19,8 +18,6 @@ from aegis_sink.diagnosis.prose import sentences
 from aegis_sink.diagnosis.wire import read_json
 
 SHORTEST_QUOTE = 4
-
-_JSON = re.compile(r"\{.*\}", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +34,11 @@ class Answer:
 
 def read_answer(text: str, schema_text: str) -> dict[str, object]:
     """The JSON object in the answer, valid by the schema. Raises AnswerInvalid with the reason."""
-    found = _JSON.search(text)
-    if found is None:
+    start, end = text.find("{"), text.rfind("}")
+    if not 0 <= start < end:
         raise AnswerInvalid("there is no JSON object in the answer")
     try:
-        parsed = read_json(found[0])
+        parsed = read_json(text[start : end + 1])
     except ValueError as error:
         raise AnswerInvalid(f"the JSON is broken: {error}") from error
     fault = next(iter(_validator(schema_text).iter_errors(parsed)), None)
