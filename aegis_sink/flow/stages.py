@@ -4,6 +4,7 @@ Each stage reads the incident as it stands, does its part, and writes down the r
 job ends, so that a kill between any two lines is repaired by running the stage again.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -105,7 +106,7 @@ class Investigation:
         if facts and await self._joined(job.incident_id, lead, owners, facts):
             return Done()
         case = Case(first.cluster, owners.subject, tuple(completed), collected)
-        assessment = assess(case, self.playbooks, always_ask=self.always_ask)
+        assessment = await self._assess(case)
         ask = assessment.ask and self.diagnoser is not None
         diagnosis = self._without_model(assessment)
         now = self.clock()
@@ -121,6 +122,10 @@ class Investigation:
         if unavailable:
             return Later(now + back_off(job.attempts + 3, jitter=self.jitter()), error=unavailable)
         return Done(recorded=True)
+
+    async def _assess(self, case: Case) -> Assessment:
+        # All patterns on all lines of a log take up to a second: posts must not wait behind them.
+        return await asyncio.to_thread(assess, case, self.playbooks, always_ask=self.always_ask)
 
     async def _joined(
         self, incident_id: str, lead: Lead, owners: OwnerChain, facts: tuple[Facts, ...] = ()
@@ -169,7 +174,7 @@ class Investigation:
                 OwnerChain((incident.subject,), "as found before"),
             ),
         )
-        assessment = assess(case, self.playbooks, always_ask=self.always_ask)
+        assessment = await self._assess(case)
         if not assessment.ask:
             return Done()
         key = f"{incident.fingerprint}:{self.diagnoser.key(assessment)}"

@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import threading
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import select
 
+from aegis_sink.diagnosis.assess import Assessment, assess
 from aegis_sink.dialects.errors import NotReadable
 from aegis_sink.dialects.table import Recognised, read
 from aegis_sink.flow.replay import Replay
@@ -73,6 +76,27 @@ async def test_a_model_that_thinks_for_long_holds_up_no_message(flow: Flow) -> N
             await asyncio.sleep(0.01)
     flow.model.gate.set()
     await flow.after(0)
+
+
+async def test_posts_do_not_wait_while_the_playbooks_are_tried_on_a_log(
+    flow: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, released = threading.Event(), threading.Event()
+
+    def slow(*args: Any, **options: Any) -> Assessment:
+        begun.set()
+        assert released.wait(30), "the event loop stood still"
+        return assess(*args, **options)
+
+    monkeypatch.setattr("aegis_sink.flow.stages.assess", slow)
+    await flow.post(finding("api-1", CRASH))
+    async with asyncio.timeout(30):
+        while not begun.is_set():  # noqa: ASYNC110 — set by another thread
+            await asyncio.sleep(0.01)
+    second = await flow.post(finding("web-1", CRASH))
+    released.set()
+    await flow.after(10)
+    assert second.id in {root.id for root in flow.channel.roots.values()}
 
 
 async def test_where_nothing_can_be_edited_diagnosis_and_end_are_messages_of_their_own(
