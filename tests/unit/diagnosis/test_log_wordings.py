@@ -3,13 +3,13 @@
 import pytest
 
 from aegis_sink.cluster.collectors.logs import log_facts
-from aegis_sink.model import Verdict
+from aegis_sink.model import Diagnosis, Verdict
 from aegis_sink.model.facts import ContainerFacts
 from tests.fakes.diagnosis_cases import assessed, evidence, make_case
 
 
-def cause_of(*lines: str) -> str:
-    """The cause that is told, "" where it cannot be told."""
+def diagnosed(*lines: str) -> Diagnosis:
+    """What is told of a container that crashed with these last lines."""
     crashed = ContainerFacts(
         name="ledger",
         waiting_reason="CrashLoopBackOff",
@@ -18,9 +18,14 @@ def cause_of(*lines: str) -> str:
         ready=False,
     )
     log = log_facts("ledger", list(lines), previous=True)
-    told = assessed(
+    return assessed(
         make_case(seen=(evidence(1, "crashed", crashed), evidence(2, "\n".join(lines), log)))
     ).diagnosis
+
+
+def cause_of(*lines: str) -> str:
+    """The cause that is told, "" where it cannot be told."""
+    told = diagnosed(*lines)
     return "" if told.verdict is Verdict.CANNOT_TELL else told.cause_id
 
 
@@ -311,3 +316,20 @@ def test_what_another_system_denies_is_no_file_permission() -> None:
 def test_a_cause_that_says_less_loses_a_tie() -> None:
     lines = ("Unhandled exception. System.IO.FileNotFoundException: The file 'x.db' is gone.",)
     assert cause_of(*lines) == "file-missing"
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("dial tcp 10.96.7.3:6379: connect: connection refused", "needs 10.96.7.3:6379, and"),
+        ("dial tcp 10.96.7.3:6379 connection refused", "needs 10.96.7.3:6379, and"),
+        ("dial tcp db.shop.svc:5432: i/o timeout", "needs db.shop.svc:5432, and"),
+        ("DATABASE_URL is missing", "the setting DATABASE_URL is missing"),
+        ("the database_url is missing", "because a setting is missing"),
+        (f"{'LONG_' * 20}URL is not set", "because a setting is missing"),
+        ("sh: 1: frobnicate: not found", "the command “frobnicate” does not exist"),
+        (f"{'x' * 300}: not found", "does not say why"),
+    ],
+)
+def test_a_name_out_of_a_log_is_told_whole_or_not_at_all(line: str, told: str) -> None:
+    assert told in diagnosed(line).root_cause
