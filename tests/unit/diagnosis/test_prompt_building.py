@@ -23,11 +23,12 @@ def test_the_constant_text_comes_first_and_the_evidence_last() -> None:
 
 
 def test_a_flood_of_evidence_stays_inside_the_budget() -> None:
-    lines = tuple(f"line {n} " + "x" * 300 for n in range(50))
+    lines = tuple(f"line {n} " + "x" * 300 for n in range(100))
     seen = (*crashing(*lines), *(evidence(n, "y" * 5000) for n in range(3, 40)))
     case = make_case(*("z" * 4000 for _ in range(9)), seen=seen)
+    assessment = assessed(case)
     for num_ctx in (2048, 4096, 8192, 131072):
-        ask = build(case, assessed(case), fence="f" * 16, num_ctx=num_ctx)
+        ask = build(case, assessment, fence="f" * 16, num_ctx=num_ctx)
         assert ask.characters <= PROMPT_CHARACTERS
         assert ask.characters / CHARACTERS_PER_TOKEN + ANSWER_TOKENS < num_ctx
 
