@@ -46,22 +46,22 @@ class _WholeAnswer(asyncio.Transport):
     wakes the client twice.
     """
 
-    __slots__ = ("_begun", "_cycle", "_head", "_transport")
+    __slots__ = ("_cycle", "_head", "_transport")
 
     def __init__(self, cycle: RequestResponseCycle, transport: asyncio.Transport) -> None:
-        self._cycle = cycle
+        self._cycle: RequestResponseCycle | None = cycle
         self._transport = transport
         self._head = b""
-        self._begun = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """`100 Continue`, which may come before, waits for nothing."""
-        if self._begun or not self._cycle.response_started:
+        if self._cycle is None or not self._cycle.response_started:
             self._transport.write(data)
         elif not self._head:
             self._head = bytes(data)
         else:
-            self._begun = True
+            # The two hold each other: what only the garbage collector can free makes posts wait.
+            self._cycle = None
             # Not writelines: asyncio's own forgets to stop a full transport before Python 3.13.1.
             self._transport.write(b"".join((self._head, data)))
 

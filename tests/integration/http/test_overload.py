@@ -1,11 +1,13 @@
 """More than the disk can take: 503 with Retry-After, and nothing half-stored."""
 
 import asyncio
+import gc
 import secrets
 import threading
 from typing import Any
 
 import pytest
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from aegis_sink.store.database import Connection
 
@@ -73,3 +75,35 @@ async def test_a_database_that_refuses_answers_503_and_stores_nothing(served: An
         assert "INSERT" not in answer.json["error"]
     assert (await served.get("/v1/incidents")).json["incidents"] == []
     assert (await served.get("/v1/quarantine")).json["count"] == 0
+
+
+async def test_posts_that_come_together_share_a_commit_and_one_alone_waits_for_no_other(
+    served: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = served.service.database
+    gather, gathered = database._gather, []
+
+    def watched(*args: Any) -> None:
+        gathered.append(args)
+        gather(*args)
+
+    monkeypatch.setattr(database, "_gather", watched)
+    for number in range(3):
+        assert (await served.post("/webhook", slack(number))).status == 200
+    assert not gathered
+    await asyncio.gather(*(served.post("/webhook", slack(number)) for number in range(8)))
+    assert gathered
+
+
+async def test_an_answered_post_leaves_nothing_to_the_garbage_collector(served: Any) -> None:
+    # A collection among thousands of requests holds up the posts behind it.
+    await served.post("/webhook", slack(0))
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(10):
+            await served.post("/webhook", slack(number))
+        left = [one for one in gc.get_objects() if isinstance(one, RequestResponseCycle)]
+    finally:
+        gc.enable()
+    assert len(left) <= 1  # a connection keeps its latest
