@@ -51,6 +51,7 @@ class Server(uvicorn.Server):
             )
         )
         self._up = asyncio.Event()
+        service.database.alone = self._serves_one
 
     async def start(self, listener: socket.socket) -> asyncio.Task[None]:
         """Begin to serve; returns once it answers, with what ends when the server does."""
@@ -64,6 +65,9 @@ class Server(uvicorn.Server):
         """Like uvicorn's."""
         await super().startup(sockets)
         self._up.set()
+
+    def _serves_one(self) -> bool:
+        return len(self.server_state.tasks) == 1
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

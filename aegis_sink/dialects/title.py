@@ -2,8 +2,8 @@
 
     TITLE := ">*" [ "[" CR "] " ] "K8sGPT analysis of the " KIND " " NAME "*"
 
-KIND may hold anything, also spaces; NAME holds none, so the last space divides them. String
-operations instead of one regular expression: nothing here can be made slow.
+KIND may hold anything, also spaces; NAME holds none, so the last space divides them. Nothing here
+can be made slow: what stands before KIND can be divided in one way only.
 """
 
 import re
@@ -16,7 +16,10 @@ PHRASE = "K8sGPT analysis of the "
 GRAMMAR = ">*[CR] K8sGPT analysis of the KIND NAME*"
 TITLE_LIMIT = 2048
 
-_CR = re.compile(r"\[([A-Za-z0-9](?:[-A-Za-z0-9._]{0,251}[A-Za-z0-9])?)\]")
+_BEGINNING = re.compile(
+    r"\s*+>*+\s*+\**+\s*+(?:\[(?P<k8sgpt>[A-Za-z0-9](?:[-A-Za-z0-9._]{0,251}[A-Za-z0-9])?)\]\s*+)?"
+    + re.escape(PHRASE)
+)
 _NAME = re.compile(r"/?[a-z0-9][-a-z0-9./]{0,510}")
 _ODD_NAME = re.compile(
     r"/?[A-Za-z0-9][-A-Za-z0-9._:/]{0,510}"
@@ -33,22 +36,18 @@ class Title(NamedTuple):
 
 def parse_title(text: str) -> Title | None:
     """The title's parts, or None when it is none."""
-    prefix, found, rest = text[:TITLE_LIMIT].partition(PHRASE)
-    if not found or (len(text) > TITLE_LIMIT and "\n" not in rest):
+    beginning = _BEGINNING.match(text)
+    if beginning is None:
+        return None
+    rest = text[beginning.end() : TITLE_LIMIT]
+    if len(text) > TITLE_LIMIT and "\n" not in rest:
         return None  # a title that was cut could end within a name
-    prefix = prefix.strip().lstrip(">").strip().lstrip("*").strip()
-    k8sgpt = ""
-    if prefix:
-        match = _CR.fullmatch(prefix)
-        if match is None:
-            return None
-        k8sgpt = match[1]
     named = _kind_and_name(rest)
     if named is None:
         return None
     kind, name = named
     ref, container = split_name(kind, name)
-    return Title(k8sgpt, ref, container)
+    return Title(beginning["k8sgpt"] or "", ref, container)
 
 
 def split_name(kind: str, name: str) -> tuple[ObjectRef, str]:

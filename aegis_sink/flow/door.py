@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import lru_cache, partial
+from functools import partial
 
 from aegis_sink.dialects.table import Recognised, read
 from aegis_sink.flow.inbox import Sorting
@@ -182,7 +182,6 @@ def sighting(
     )
 
 
-@lru_cache(maxsize=256)
 def _key(finding: Finding) -> str:
     return provisional_key(finding, failure_class(finding.object.kind, finding.errors))
 

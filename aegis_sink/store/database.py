@@ -147,7 +147,8 @@ class Database:
         self.refuses = False
         """Whether the last write was refused by the database itself (full, locked, unreadable)."""
         self._gathered: list[_BulkItem[Any]] = []
-        self._last_gathered = 1
+        self.alone: Callable[[], bool] = lambda: False
+        """Whether nobody else is on the way to a bulk write; set by who sees the requests."""
         self._slow_until = 0.0
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
         self._writer = threading.Thread(target=self._write_loop, name="store-write", daemon=True)
@@ -196,7 +197,10 @@ class Database:
         pending: _BulkItem[T] = _BulkItem(bulk, item, loop.create_future(), loop)
         self._gathered.append(pending)
         if len(self._gathered) == 1:
-            loop.call_soon(self._gather, loop, 0, 0, loop.time() + GATHER_SECONDS)
+            if self.alone():
+                self._commit_gathered()
+            else:
+                loop.call_soon(self._gather, loop, 0, 0, loop.time() + GATHER_SECONDS)
         return await pending.future
 
     async def _enqueue(self, pending: _Write[T]) -> T:
@@ -216,13 +220,11 @@ class Database:
     ) -> None:
         """Commit once nobody else is on the way: requests that come together share one commit.
 
-        After a request that was alone, that is after everything that is ready now. Where several
-        came together others follow, and the event loop is given some turns to read them.
+        Where several came together others follow; the event loop is given some turns to read them.
         """
         count = len(self._gathered)
         quiet = 0 if count > seen else quiet + 1
-        alone = self._last_gathered == count == 1
-        if alone or quiet >= QUIET_TURNS or count >= GATHER_LIMIT or loop.time() > latest:
+        if quiet >= QUIET_TURNS or count >= GATHER_LIMIT or loop.time() > latest:
             self._commit_gathered()
         else:
             loop.call_soon(self._gather, loop, count, quiet, latest)
@@ -230,7 +232,6 @@ class Database:
     def _commit_gathered(self) -> None:
         """Commit what was gathered, here when that is quick, else on the writer's thread."""
         gathered, self._gathered = self._gathered, []
-        self._last_gathered = len(gathered)
         if gathered and not self._commit_here(gathered):
             for item in gathered:
                 self._queue.put(item)

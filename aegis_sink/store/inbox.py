@@ -63,6 +63,7 @@ class Inbox:
 
     _latest: dict[str, _Latest] | None = None
     """Key → its latest row; None: to be read again."""
+    _last_id: int = 0
 
     def forget(self) -> None:
         """A transaction was rolled back: what is remembered of it may be wrong."""
@@ -77,8 +78,6 @@ class Inbox:
         latest = self._remembered(cursor)
         unknown = {post.key for post in posts if post.key not in latest}
         known = _known(cursor, unknown) if unknown else {}
-        cursor.execute("SELECT coalesce(max(id), 0) FROM inbox")
-        last_id: int = cursor.fetchall()[0][0]
         noted: list[Noted] = []
         again: dict[int, int] = {}
         rows: list[tuple[int, int, int, str, str, bytes]] = []
@@ -94,9 +93,10 @@ class Inbox:
             else:
                 incident_id, state = known.get(post.key, (post.fresh_id, None))
                 noted.append(Noted(incident_id, duplicate=state not in (None, State.RESOLVED)))
-            at, last_id = microseconds(post.received_at), last_id + 1
-            rows.append((last_id, at, at, post.key, incident_id, post.body))
-            latest[post.key] = _Latest(last_id, incident_id, digest)
+            at = microseconds(post.received_at)
+            self._last_id += 1
+            rows.append((self._last_id, at, at, post.key, incident_id, post.body))
+            latest[post.key] = _Latest(self._last_id, incident_id, digest)
         cursor.executemany(
             "INSERT INTO inbox (id, received_at, last_received_at, times, key, incident_id, body)"
             " VALUES (?, ?, ?, 1, ?, ?, ?)",
@@ -135,10 +135,11 @@ class Inbox:
     def _remembered(self, cursor: DBAPICursor) -> dict[str, _Latest]:
         if self._latest is None:
             cursor.execute("SELECT key, id, incident_id FROM inbox ORDER BY id")
+            rows = cursor.fetchall()
             self._latest = {
-                key: _Latest(row_id, incident_id, b"")
-                for key, row_id, incident_id in cursor.fetchall()
+                key: _Latest(row_id, incident_id, b"") for key, row_id, incident_id in rows
             }
+            self._last_id = rows[-1][1] if rows else 0
         return self._latest
 
 

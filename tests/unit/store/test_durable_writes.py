@@ -253,6 +253,20 @@ async def test_a_bulk_write_while_nothing_else_writes_is_committed_where_it_is_a
 
 
 @pytest.mark.usefixtures("quick_disk")
+async def test_a_bulk_write_that_is_alone_is_on_disk_before_anything_else_gets_its_turn(
+    database: Database, database_file: Path
+) -> None:
+    bulk = naming()
+    await until_the_loop_commits(database, bulk)
+    database.alone = lambda: True
+    others: list[None] = []
+    asyncio.get_running_loop().call_soon(others.append, None)
+    await database.write_one_of(bulk, "alone")
+    assert not others
+    assert "alone" in names(database_file)
+
+
+@pytest.mark.usefixtures("quick_disk")
 async def test_a_bulk_write_never_waits_on_the_event_loop_for_another_process(
     database: Database, database_file: Path
 ) -> None:
