@@ -58,8 +58,8 @@ class Muting:
         return replace(incident, mute=mute)
 
     def parent_appeared(self, connection: Connection, parent: Incident) -> None:
-        """What may follow from it is looked at again, also what was told before it was known."""
-        since = parent.first_seen - CHILD_LEAD
+        """It opened, or is back: what may follow from it is looked at again, told or not."""
+        since = parent.began_at - CHILD_LEAD
         for incident_id in mutes.not_muted(connection, parent.cluster, since=since):
             if incident_id != parent.id:
                 jobs.enqueue(connection, incident_id, jobs.TELL, self.clock())

@@ -341,6 +341,7 @@ _REOPEN = (
         resolved_at=None,
         acknowledged_by="",
         acknowledged_at=None,
+        may_mute=False,  # found anew, and with it what follows from it this time
     )
 )
 

@@ -1,8 +1,9 @@
 """What happened to an incident, line by line."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from aegis_sink.model import HistoryEntry
 from aegis_sink.store import tables
@@ -39,3 +40,16 @@ def history_of(connection: Connection, incident_id: str) -> tuple[HistoryEntry, 
         select(h.at, h.what, h.reason).where(h.incident_id == incident_id).order_by(h.id)
     )
     return tuple(HistoryEntry(*row) for row in rows)
+
+
+def latest(
+    connection: Connection, incident_ids: Sequence[str], what: str
+) -> Mapping[str, HistoryEntry]:
+    """The last line of its kind of each incident that has one, without its reason."""
+    h = tables.history.c
+    rows = connection.execute(
+        select(h.incident_id, func.max(h.at))
+        .where(h.incident_id.in_(incident_ids), h.what == what)
+        .group_by(h.incident_id)
+    )
+    return {incident_id: HistoryEntry(at, what) for incident_id, at in rows}

@@ -269,9 +269,8 @@ def from_row(
     whole: bool = False,
 ) -> Incident:
     """An incident from its row and what belongs to it; its evidence only when it is `whole`."""
-    known = tuple(findings)
-    objects = tuple(dict.fromkeys(stored.finding.object for stored in known))
-    said = [stored.finding for stored in still_said(known)]
+    said = [stored.finding for stored in still_said(tuple(findings))]
+    objects = tuple(dict.fromkeys(finding.object for finding in said))
     errors = tuple(dict.fromkeys(error for finding in said for error in finding.errors))
     details = next((finding.details for finding in reversed(said) if finding.details), "")
     return Incident(

@@ -3,14 +3,14 @@
 import base64
 import binascii
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, and_, func, not_, or_, select
 
 from aegis_sink.model import Incident, MuteKind, State
-from aegis_sink.store import incidents, tables
+from aegis_sink.store import history, incidents, tables
 
 MOST_PARENTS = 200
 MOST_NEIGHBOURS = 200
@@ -75,17 +75,23 @@ def page(connection: Connection, wanted: Filter) -> Page:
 def open_ones(connection: Connection, *, parents_only: bool = False) -> tuple[Incident, ...]:
     """What is not over, without evidence, oldest first; with `parents_only` what may mute others.
 
+    Of its history it has when it came back, so that `began_at` is right.
     Of parents the oldest hundreds are enough: whatever they all mute is muted by the first of them.
     """
     query = select(tables.incidents).where(_i.merged_into.is_(None), _i.state != State.RESOLVED)
     if parents_only:
         query = query.where(_i.may_mute.is_(True)).limit(MOST_PARENTS)
     rows = connection.execute(query.order_by(_i.first_seen, _i.id)).all()
-    by_incident: dict[str, Sequence[incidents.StoredFinding]] = {}
+    found: list[Incident] = []
     for start in range(0, len(rows), CHUNK):
-        ids = [row.id for row in rows[start : start + CHUNK]]
-        by_incident |= incidents.findings_by_incident(connection, ids)
-    return tuple(incidents.from_row(row, by_incident.get(row.id, ())) for row in rows)
+        chunk = rows[start : start + CHUNK]
+        ids = [row.id for row in chunk]
+        by_incident = incidents.findings_by_incident(connection, ids)
+        came_back = history.latest(connection, ids, "reopened")
+        for row in chunk:
+            entries = (came_back[row.id],) if row.id in came_back else ()
+            found.append(incidents.from_row(row, by_incident.get(row.id, ()), history=entries))
+    return tuple(found)
 
 
 def open_in(

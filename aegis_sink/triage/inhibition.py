@@ -52,7 +52,7 @@ def muted_by_parent(incident: Incident, incidents: Iterable[Incident]) -> Muting
     """The oldest of `incidents` that mutes `incident`; None: it stands for itself.
 
     Incidents of other clusters and resolved ones mute nothing. Two incidents never mute each
-    other: where both could be the parent it is the older one.
+    other: where both could be the parent it is the older one, by when it began or came back.
     """
     if incident.state is State.RESOLVED:
         return None
@@ -82,7 +82,7 @@ def _node(parent: Incident, child: Incident) -> str:
         return ""
     nodes = {fact.node for fact in _pods(child) if fact.node}
     # Pods on other nodes are ill as well: then the node does not explain it.
-    if nodes != {parent.subject.name} or child.began_at < parent.first_seen - CHILD_LEAD:
+    if nodes != {parent.subject.name} or child.began_at < parent.began_at - CHILD_LEAD:
         return ""
     return "which is not ready: all its pods that were looked at are there"
 
@@ -130,7 +130,7 @@ _RULES: tuple[Callable[[Incident, Incident], str], ...] = (
 
 def _age(incident: Incident) -> tuple[float, str]:
     """Orders from the oldest to the newest, the same in every replica."""
-    return incident.first_seen.timestamp(), incident.id
+    return incident.began_at.timestamp(), incident.id
 
 
 def _all(pattern: re.Pattern[str], incident: Incident) -> set[str]:

@@ -151,6 +151,29 @@ async def test_what_was_told_before_its_parent_was_known_says_what_it_follows_fr
     assert "repeat" not in await flow.reasons(child.id)
 
 
+async def test_a_node_that_is_away_again_explains_what_began_with_it_and_nothing_older(
+    flow: Flow,
+) -> None:
+    other = ObjectRef("Pod", "web-1", "shop")
+    flow.cluster.facts[POD] = flow.cluster.facts[other] = PodFacts(node="n1")
+    node = await flow.post(stated("Node", "n1", NODE_DOWN, namespace=""))
+    await flow.after(10)
+    await flow.post(replace(stated("Node", "n1", namespace=""), gone=True))
+    await flow.after(90)
+    older = await flow.post(finding("web-1", CRASH))
+    await flow.after(3600)
+    child = await flow.post(finding("api-1", CRASH))
+    await flow.after(10)
+    assert await flow.reasons(child.id) == ["first"]
+    again = await flow.post(stated("Node", "n1", NODE_DOWN, namespace=""))
+    assert again.id == node.id
+    await flow.after(20)
+    followers = (await flow.incident(node.id)).followers
+    assert [one.id for one in followers] == [child.id]
+    await flow.after(3600)
+    assert (await flow.incident(older.id)).mute is None
+
+
 async def test_a_parent_that_is_gone_from_the_store_mutes_nothing_for_long(flow: Flow) -> None:
     flow.cluster.facts[POD] = PodFacts(node="n1")
     child = await flow.post(finding("api-1", CRASH))

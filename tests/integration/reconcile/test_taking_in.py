@@ -115,6 +115,21 @@ async def test_an_end_is_told_once_after_the_hold(sink: Sink) -> None:
     assert sink.flow.channel.replies.count(NoticeReason.RESOLVED) == 1
 
 
+async def test_a_pod_that_was_replaced_is_no_object_of_the_incident_any_more(sink: Sink) -> None:
+    first, second = "shop/api-7c5ddbdf54-x7k2p", "shop/api-7c5ddbdf54-q9d8w"
+    old = result(first, CRASH)
+    sink.api.put(old)
+    sink.start()
+    await sink.seen()
+    sink.api.put(result(second, CRASH))
+    sink.api.delete(old["metadata"]["name"])
+    await sink.seen()
+    await sink.after(WAIT)
+    page = await sink.flow.database.read(lambda c: listing.page(c, Filter()))
+    [incident] = page.incidents
+    assert [str(ref) for ref in incident.objects] == [f"Pod {second}"]
+
+
 async def test_deleted_and_back_within_the_hold_nobody_hears_of_it(sink: Sink) -> None:
     sink.api.put(result("shop/api-1", CRASH))
     sink.start()

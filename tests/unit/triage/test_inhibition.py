@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from aegis_sink.model import Evidence, Incident, ObjectRef, Severity, State
+from aegis_sink.model import Evidence, HistoryEntry, Incident, ObjectRef, Severity, State
 from aegis_sink.model.facts import PodFacts
 from aegis_sink.triage.inhibition import muted_by_parent
 
@@ -95,6 +95,14 @@ def test_what_was_seen_a_little_before_its_node_follows_from_it() -> None:
 )
 def test_a_node_does_not_mute_what_is(child: Incident) -> None:
     assert parent_of(child, NODE) is None
+
+
+def test_a_node_that_came_back_mutes_what_began_with_it_this_time() -> None:
+    back = HistoryEntry(START + timedelta(hours=8), "reopened")
+    node = replace(NODE, history=(back,))
+    assert parent_of(ON_N1, node) is None
+    assert parent_of(replace(ON_N1, first_seen=back.at), node) == "node"
+    assert parent_of(replace(ON_N1, history=(back,)), node) == "node"
 
 
 def test_a_node_that_is_ready_again_or_only_under_pressure_mutes_nothing() -> None:
