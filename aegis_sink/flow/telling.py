@@ -256,7 +256,9 @@ class Telling:
     async def _told(
         self, incident: Incident, reason: NoticeReason, posted: Posted, *, root: bool
     ) -> None:
-        notice = what_is_told(incident, reason, at=self.clock(), posted=posted)
+        notice = what_is_told(
+            incident, reason, at=self.clock(), posted=posted, thread=self.notifier.can_edit
+        )
         await self.database.write(lambda c: notices.told(c, incident.id, notice, root=root))
         log.info("incident %s told (%s): %s", incident.id, reason, incident.title)
 

@@ -116,16 +116,21 @@ def _held(held: Held, because: str, wait_until: datetime | None = None) -> Decis
 
 
 def what_is_told(
-    incident: Incident, reason: NoticeReason, *, at: datetime, posted: Posted
+    incident: Incident, reason: NoticeReason, *, at: datetime, posted: Posted, thread: bool = False
 ) -> Notice:
-    """The notice to keep for a telling of `incident` as it stands."""
+    """The notice to keep for a telling of `incident` as it stands.
+
+    With a `thread`, the first reply in it leaves proof and fixes to the one that follows the
+    diagnosis: that one is told although the model may add nothing.
+    """
+    left_out = thread and reason is NoticeReason.FIRST and incident.diagnosing
     return Notice(
         reason,
         at,
         posted.channel,
         posted.ts,
         objects=_names(incident),
-        diagnosis=_diagnosis_key(incident),
+        diagnosis="" if left_out else _diagnosis_key(incident),
         failure_class=_key(incident.failure_class),
         severity=incident.severity,
     )

@@ -60,6 +60,23 @@ HUSHED = replace(TOLD, state=State.SILENCED, silenced_until=at(hours=1))
 ENDED = told(replace(TOLD, state=State.RESOLVED), NoticeReason.RESOLVED, at(hours=1))
 
 
+@pytest.mark.parametrize("thread", [True, False])
+def test_what_the_threads_first_reply_left_out_is_told_though_the_model_adds_nothing(
+    thread: bool,
+) -> None:
+    asking = replace(INCIDENT, diagnosis=CAUSE, diagnosing=True)
+    first = what_is_told(
+        asking,
+        NoticeReason.FIRST,
+        at=at(seconds=10),
+        posted=Posted("C1", "1.0"),
+        thread=thread,
+    )
+    answered = replace(asking, diagnosing=False, notices=(first,))
+    decision = decide(answered, now=at(minutes=1), rules=RULES)
+    assert decision.reason == (NoticeReason.DIAGNOSED if thread else None)
+
+
 @pytest.mark.parametrize(
     ("incident", "when", "reason"),
     [
