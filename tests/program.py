@@ -1,6 +1,7 @@
 """aegis-sink as a process of its own, for tests that look at it from outside."""
 
 import asyncio
+import secrets
 import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -13,9 +14,15 @@ BIN = Path(sys.executable).parent
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that is free, below those the system hands out itself: no other test is given it."""
+    while True:
+        port = 20_000 + secrets.randbelow(10_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 @asynccontextmanager
