@@ -57,4 +57,11 @@ http://{{ include "aegis-sink.fullname" . }}.{{ .Release.Namespace }}.svc:{{ .Va
 {{- if and .Values.ingress.enabled (not .Values.ingress.host) }}
 {{- fail "\n\ningress.enabled=true needs ingress.host." }}
 {{- end }}
+{{- range $rule := .Values.rbac.extraRules }}
+{{- range $resource := $rule.resources }}
+{{- if or (regexMatch "^secrets(/|$)" $resource) (not (regexMatch "^[^*/]+(/(log|scale|status))?$" $resource)) }}
+{{- fail (printf "\n\nrbac.extraRules: %s is refused, because AEGIS Sink only reads. Name resources, or their /log, /scale or /status; never secrets, *, or a subresource that acts although it is only got, like pods/exec and nodes/proxy." $resource) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}

@@ -184,12 +184,14 @@ def test_without_a_cluster_there_are_no_rights_and_no_token(render: Render) -> N
         *(
             ({"rbac": {"extraRules": [{"apiGroups": [g], "resources": [r], "verbs": [v]}]}}, at)
             for g, r, v, at in [
-                ("", "secrets", "get", "resources"),
-                ("", "secrets/x", "get", "resources"),
-                ("", "pods/exec", "get", "resources"),
-                ("", "nodes/proxy", "get", "resources"),
-                ("", "serviceaccounts/token", "get", "resources"),
-                ("", "*", "get", "resources"),
+                ("", "secrets", "get", "secrets is refused"),
+                ("", "secrets/x", "get", "secrets/x is refused"),
+                ("", "pods/exec", "get", "pods/exec is refused"),
+                ("", "nodes/proxy", "get", "nodes/proxy is refused"),
+                ("", "nodes/unheard-of", "get", "nodes/unheard-of is refused"),
+                ("", "serviceaccounts/token", "get", "serviceaccounts/token is refused"),
+                ("", "*", "get", "* is refused"),
+                ("", "pods/*", "get", "pods/* is refused"),
                 ("*", "widgets", "get", "apiGroups"),
                 ("", "pods", "delete", "verbs"),
                 ("", "pods", "*", "verbs"),
@@ -207,7 +209,8 @@ def test_wrong_values_are_refused_with_words(
 
 
 def test_more_kinds_may_be_read(render: Render) -> None:
-    rule = {"apiGroups": ["keda.sh"], "resources": ["scaledobjects"], "verbs": ["get"]}
+    resources = ["scaledobjects", "scaledobjects/status"]
+    rule = {"apiGroups": ["keda.sh"], "resources": resources, "verbs": ["get"]}
     objects = render(values={"rbac": {"extraRules": [rule]}})
     assert of("ClusterRole", objects)["rules"][-1] == rule
 
