@@ -9,7 +9,7 @@ import secrets
 import shutil
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -75,6 +75,7 @@ from aegis_sink.web.slack import SlackActions
 
 log = logging.getLogger(__name__)
 
+RESTART_SECONDS = 5.0
 STOP_GRACE_SECONDS = 10.0
 LIST_SECONDS = 300.0
 """How long who asks for a list waits for it: 10,000 new Results take about ten seconds."""
@@ -135,21 +136,25 @@ class Service:
         tasks = [
             asyncio.create_task(self.worker.run(), name="worker"),
             asyncio.create_task(self.sorting.run(), name="inbox"),
-            asyncio.create_task(self.digests.run(), name="digests"),
-            asyncio.create_task(
-                keep_dropping(
-                    self.database,
-                    clock=self.clock,
-                    retention=self.settings.retention,
-                    quarantine_max_bytes=self.settings.quarantine_max_bytes,
-                ),
-                name="retention",
-            ),
         ]
+        companions: dict[str, Callable[[], Awaitable[None]]] = {
+            "digests": self.digests.run,
+            "retention": partial(
+                keep_dropping,
+                self.database,
+                clock=self.clock,
+                retention=self.settings.retention,
+                quarantine_max_bytes=self.settings.quarantine_max_bytes,
+            ),
+        }
         if self.buttons is not None and self.buttons.socket is not None:
-            tasks.append(asyncio.create_task(self.buttons.socket.run(), name="socket-mode"))
+            companions["socket-mode"] = self.buttons.socket.run
         if self.reconciling is not None:
-            tasks.append(asyncio.create_task(self.reconciling.run(), name="reconciler"))
+            companions["reconciler"] = self.reconciling.run
+        tasks += [
+            asyncio.create_task(_again_and_again(name, run), name=name)
+            for name, run in companions.items()
+        ]
         if self.diagnoser is not None:
             tasks.append(asyncio.create_task(_warm_up(self.diagnoser), name="warm-up"))
         log.info("kubernetes: %s; messages: %s", await self.cluster.status(), self.notifier.name)
@@ -545,6 +550,16 @@ def _diagnoser(
         )
 
     return Diagnoser(model, options, trust=Trust(settings.llm_trust), observe=observe, clock=clock)
+
+
+async def _again_and_again(name: str, run: Callable[[], Awaitable[None]]) -> None:
+    """Begin anew what fails in a way nobody foresaw: that it had ended would be seen by nobody."""
+    while True:
+        try:
+            return await run()
+        except Exception:
+            log.exception("%s failed, it begins again", name)
+        await asyncio.sleep(RESTART_SECONDS)
 
 
 async def _warm_up(diagnoser: Diagnoser) -> None:
