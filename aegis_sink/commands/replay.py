@@ -25,7 +25,8 @@ from aegis_sink.commands.terminal import (
     settings_as_set,
 )
 from aegis_sink.diagnosis.redaction import Redactor
-from aegis_sink.dialects.errors import DialectError
+from aegis_sink.dialects.document import decode
+from aegis_sink.dialects.errors import DialectError, NotReadable
 from aegis_sink.dialects.table import read_document, read_documents
 from aegis_sink.flow.door import sighting
 from aegis_sink.model.codec import finding_to_json
@@ -105,7 +106,7 @@ def documents_in(names: list[str]) -> Iterator[tuple[str, object]]:
 
 def _texts(name: str) -> Iterator[tuple[str, str]]:
     if name == "-":
-        yield "standard input", sys.stdin.read()
+        yield "standard input", _decoded("standard input", sys.stdin.buffer.read())
         return
     path = Path(name)
     paths = (
@@ -115,11 +116,17 @@ def _texts(name: str) -> Iterator[tuple[str, str]]:
         fail(f"{name} holds no {', '.join(FILE_ENDINGS)} file")
     for one in paths:
         try:
-            yield str(one), one.read_text("utf-8")
+            body = one.read_bytes()
         except OSError as error:
             fail(f"{one} cannot be read: {error.strerror}")
-        except UnicodeDecodeError as error:
-            fail(f"{one} cannot be read: not UTF-8 at byte {error.start}")
+        yield str(one), _decoded(str(one), body)
+
+
+def _decoded(where: str, body: bytes) -> str:
+    try:
+        return decode(body)
+    except NotReadable as error:
+        fail(f"{where} cannot be read: {error}")
 
 
 def _dry_run(settings: Settings, names: list[str], as_json: bool) -> None:

@@ -22,6 +22,11 @@ YAML_DEPTH_LIMIT = 100
 # For one request: YAML takes some 10 µs a value, and 2 MiB of Results hold a third of these.
 YAML_EVENTS_LIMIT = 200_000
 
+_OTHER_FORMS = {
+    b"\x1f\x8b": "compressed with gzip; send it uncompressed",
+    codecs.BOM_UTF16_LE: "UTF-16, as PowerShell writes files; send it as UTF-8",
+    codecs.BOM_UTF16_BE: "UTF-16; send it as UTF-8",
+}
 _GAP = re.compile(r"\s*")
 
 
@@ -29,7 +34,7 @@ def parse(body: bytes, *, allow_yaml: bool) -> object:
     """One document; NotReadable says where it breaks."""
     if not body.strip():
         raise NotReadable("the body is empty")
-    text = _decode(body)
+    text = decode(body)
     try:
         return _decoder.decode(text)
     except (ValueError, RecursionError) as error:
@@ -142,11 +147,13 @@ def _refuse_constant(name: str) -> NoReturn:
 _decoder = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
-def _decode(body: bytes) -> str:
+def decode(body: bytes) -> str:
+    """UTF-8 with or without its mark; NotReadable says what else it is."""
     try:
         return body.removeprefix(codecs.BOM_UTF8).decode()
     except UnicodeDecodeError as error:
-        raise NotReadable(f"not UTF-8 at byte {error.start}") from error
+        known = (what for mark, what in _OTHER_FORMS.items() if body.startswith(mark))
+        raise NotReadable(next(known, f"not UTF-8 at byte {error.start}")) from error
 
 
 def _why(error: BaseException) -> str:

@@ -54,7 +54,8 @@ def test_a_folder_goes_through_with_a_progress_bar_on_standard_error(
 def test_standard_input_may_hold_many_documents(
     run: Any, running: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO(f"{RESULT % 'in-a'}---{RESULT % 'in-b'}"))
+    text = f"{RESULT % 'in-a'}---{RESULT % 'in-b'}"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
     ended = run("replay", "-", "--url", running.url, "--json")
     assert (ended.code, len(ended.json["incidents"])) == (0, 2)
 
@@ -144,7 +145,7 @@ def test_wrong_usage_exits_with_2(run: Any, arguments: tuple[str, ...]) -> None:
         (None, "No such file"),
         (b"{", "not JSON"),
         (b"", "nothing in it"),
-        (b"\xff\xfe", "not UTF-8"),
+        (b"\xff\xfe", "UTF-16, as PowerShell writes files"),
         (b"a: [", "neither JSON nor YAML"),
     ],
 )

@@ -51,7 +51,7 @@ async def test_every_body_the_operator_posts_is_accepted(
         (b"  \n", "empty"),
         (b"not json", "not JSON"),
         (b'{"text": ', "not JSON"),
-        (b"\xff\xfe\x00", "not UTF-8"),
+        (b"\xff\x00", "not UTF-8"),
         (b"[" * 100_000, "nested too deeply"),
         (b'"text"', "not an object"),
         (b"[]", "not an object"),

@@ -1,6 +1,7 @@
 """Whatever arrives: findings that can be kept, or one of the documented refusals."""
 
 import contextlib
+import gzip
 import json
 from pathlib import Path
 
@@ -41,7 +42,9 @@ def keeps(recognised: Recognised) -> None:
         (b"{", NotReadable, "line 1"),
         (b'{"a": NaN}', NotReadable, "NaN"),
         (b'{"a": Infinity}', NotReadable, "Infinity"),
-        (b"\xff\xfe{\x00}\x00", NotReadable, "not UTF-8"),
+        (b"{\xff}", NotReadable, "not UTF-8 at byte 1"),
+        (b"\xff\xfe{\x00}\x00", NotReadable, "UTF-16, as PowerShell writes files"),
+        (gzip.compress(b"{}"), NotReadable, "compressed with gzip; send it uncompressed"),
         (b"[" * 200_000, NotReadable, "not JSON"),
         (b'{"a":' * 100_000, NotReadable, "not JSON"),
         (b"[]", UnknownShape, "array"),
