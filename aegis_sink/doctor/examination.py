@@ -213,19 +213,23 @@ def own_door(namespace_file: Path, host: str, port: int) -> str:
 
 
 async def _target(cr: Document, reader: Reader, settings: Settings) -> Check:
-    """What stands behind the sink's URL."""
+    """What stands behind the sink's URL; with a Secret, behind the one noted beside it."""
     where = f"{cr.namespace}/{cr.name}"
     name = f"sink target {where}"
     url = cr.text("spec", "sink", "webhook")
+    secret = cr.text("spec", "sink", "secret", "name")
     found = service_of(url, cr.namespace)
     if found is None:
-        host = urlsplit(url).hostname
+        if secret:
+            return skipped(name, f"posts go to the URL in Secret {secret}, which is not read")
+        parts = urlsplit(url)
+        host = parts.hostname
         if settings.public_url and host == urlsplit(settings.public_url).hostname:
             return ok(name, f"{host}, as in AEGIS_PUBLIC_URL")
         return skipped(
             name,
             f"{host} is no Service of this cluster: whether it leads here cannot be seen from here",
-            f"curl -sS http://{host}/healthz",
+            f"curl -sS {parts.scheme}://{parts.netloc.rpartition('@')[2]}/healthz",
         )
     try:
         service = await _service_behind(found, reader)
@@ -240,7 +244,11 @@ async def _target(cr: Document, reader: Reader, settings: Settings) -> Check:
         for endpoint in one.items("endpoints")
         if endpoint.flag("conditions", "ready") is not False
     )
-    return check_service(found, service, ready, where)
+    check = check_service(found, service, ready, where)
+    if secret and check.health is Health.FAILED:
+        said = f"{check.found}; only the URL in Secret {secret} counts, which is not read"
+        return warning(name, said, check.fix)
+    return check
 
 
 async def _service_behind(found: ServiceAddress, reader: Reader) -> Document:

@@ -63,13 +63,37 @@ def check_sink(cr: Document, *, token: str, here: str = AS_IN_THE_DOCUMENTS) -> 
             "every finding is posted again at every analysis",
             _patch(cr, sink={"webhook": here}),
         )
-    if trouble := _url_trouble(cr, url, secret=secret, token=token, here=here):
+    if secret:
+        return _check_noted(cr, url, secret=secret, here=here)
+    if trouble := _url_trouble(cr, url, token=token, here=here):
         return trouble
-    kept = f"the URL in Secret {secret} (not read), noted as {mask_url(url)}"
-    return ok(name, f"posts to {kept if secret else _without_token(url, token)}")
+    return ok(name, f"posts to {_without_token(url, token)}")
 
 
-def _url_trouble(cr: Document, url: str, *, secret: str, token: str, here: str) -> Check | None:
+def _check_noted(cr: Document, url: str, *, secret: str, here: str) -> Check:
+    """Posts go to the URL in the Secret; `webhook`, which may be any text, is only noted."""
+    name = f"sink {cr.namespace}/{cr.name}"
+    key = cr.at("spec", "sink").text("secret", "key")
+    if not key:
+        return failed(
+            name,
+            f"`secret` ({secret}) names no key: K8sGPT then posts to `webhook`",
+            _patch(cr, sink={"secret": {"name": secret, "key": "url"}}),
+        )
+    parts = _split(url)
+    if parts and (parts.password or parts.path.removeprefix(f"{DOOR}/") not in ("", parts.path)):
+        return warning(
+            name,
+            "`webhook` carries a token, and everybody who may read Results sees it",
+            _patch(cr, sink={"webhook": here}) + "   # the token stays in the Secret",
+        )
+    return ok(
+        name,
+        f"posts to the URL in Secret {secret}, key {key} (not read), noted as {mask_url(url)}",
+    )
+
+
+def _url_trouble(cr: Document, url: str, *, token: str, here: str) -> Check | None:
     name = f"sink {cr.namespace}/{cr.name}"
     parts = _split(url)
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
@@ -98,15 +122,9 @@ def _url_trouble(cr: Document, url: str, *, secret: str, token: str, here: str) 
             f"posts to {shown}: AEGIS Sink speaks plain HTTP inside the cluster",
             _patch(cr, sink={"webhook": url.replace("https:", "http:", 1)}),
         )
-    carried = unquote(parts.password or "") or parts.path.removeprefix(DOOR).strip("/")
-    if secret and carried:
-        return warning(
-            name,
-            "`webhook` carries a token, and everybody who may read Results sees it",
-            _patch(cr, sink={"webhook": here}) + "   # the token stays in the Secret",
-        )
-    if secret or not token:
+    if not token:
         return None
+    carried = unquote(parts.password or "") or parts.path.removeprefix(DOOR).strip("/")
     if not carried:
         return failed(
             name,

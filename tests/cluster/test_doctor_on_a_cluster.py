@@ -115,7 +115,9 @@ async def test_each_k8sgpt_object_is_followed_to_the_service_it_posts_to(
     here = {"results_namespace": namespace}
 
     (target,) = named(await examine(tmp_path, **here), "sink target")
-    assert target.found == f"there is no Service {namespace}/aegis-sink"
+    noted = "only the URL in Secret aegis-sink-url counts, which is not read"
+    assert target.found == f"there is no Service {namespace}/aegis-sink; {noted}"
+    assert target.health is Health.WARNING
 
     labels = {"app.kubernetes.io/name": "aegis-sink"}
     service = {"apiVersion": "v1", "kind": "Service",
@@ -123,7 +125,7 @@ async def test_each_k8sgpt_object_is_followed_to_the_service_it_posts_to(
                "spec": {"selector": labels, "ports": [{"port": 8080}]}}  # fmt: skip
     await api.apply(service)
     (target,) = named(await examine(tmp_path, **here), "sink target")
-    assert target.found == f"Service {namespace}/aegis-sink has no ready pod behind it"
+    assert target.found == f"Service {namespace}/aegis-sink has no ready pod behind it; {noted}"
 
     slices = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
               "metadata": {"name": "by-hand", "namespace": namespace,
@@ -137,7 +139,21 @@ async def test_each_k8sgpt_object_is_followed_to_the_service_it_posts_to(
     assert [c for c in named(checks, "sink ") if c.health is not Health.OK] == []
     assert [c.name for c in named(checks, "ai ")] == [f"ai {namespace}/sample"]
 
+    cr["spec"]["sink"]["webhook"] = "noted"
+    await api.delete("K8sGPT", namespace, "sample")
+    await api.apply(cr)
+    (target,) = named(await examine(tmp_path, **here), "sink target")
+    assert target.found == "posts go to the URL in Secret aegis-sink-url, which is not read"
+
     del cr["spec"]["sink"]["webhook"]
+    cr["spec"]["sink"] |= {"webhook": f"https://aegis:{TOKEN}@aegis.example.com:8443/webhook"}
+    del cr["spec"]["sink"]["secret"]
+    await api.delete("K8sGPT", namespace, "sample")
+    await api.apply(cr)
+    (target,) = named(await examine(tmp_path, **here), "sink target")
+    assert target.fix == "curl -sS https://aegis.example.com:8443/healthz"
+
+    cr["spec"]["sink"] = {"type": "mattermost", "secret": {"name": "s", "key": "url"}}
     await api.delete("K8sGPT", namespace, "sample")
     await api.apply(cr)
     (sink,) = named(await examine(tmp_path, **here), "sink ")

@@ -48,6 +48,9 @@ def test_the_object_that_ships_is_fine() -> None:
     ("members", "health", "says"),
     [
         ({"webhook": GOOD, "secret": SECRET}, Health.OK, "not read"),
+        ({"webhook": "noted", "secret": SECRET}, Health.OK, "in Secret aegis-sink-url, key url"),
+        ({"webhook": "https://hooks.slack.com/x", "secret": SECRET}, Health.OK, "not read"),
+        ({"webhook": GOOD, "secret": {"name": "s"}}, Health.FAILED, "(s) names no key"),
         ({"secret": SECRET}, Health.FAILED, "posted again at every analysis"),
         ({}, Health.FAILED, "no sink is set"),
         ({"webhook": "https://hooks.slack.com/services/T0/B0/x"}, Health.FAILED, "straight to"),
