@@ -41,7 +41,7 @@ def doctor_command(
 
     async def examine() -> list[Check]:
         checks = []
-        with err.status("looking …") as status:
+        with err.status("looking … (a model that must be loaded first takes minutes)") as status:
             async for check in _chosen(examination, slack):
                 clean = replace(check, found=redact(cut(check.found)), fix=cut(check.fix))
                 checks.append(clean)
