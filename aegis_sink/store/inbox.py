@@ -1,8 +1,8 @@
 """The inbox: the operator's bodies, on disk before anything is made of them.
 
-One row a body is all that stands between a post and its 200; the same body again is counted. The row carries the fingerprint that
-the body's words give, and the incident the sender was told of; everything else is made from the
-body afterwards, in order.
+One row a body is all that stands between a post and its 200; the same body again is counted. The
+row carries the fingerprint that the body's words give, and the incident the sender was told of;
+everything else is made from the body afterwards, in order.
 """
 
 from collections.abc import Sequence, Set
