@@ -42,7 +42,7 @@ class Door:
     sorting: Sorting = field(init=False)
 
     def __post_init__(self) -> None:
-        self.sorting = Sorting(self.database, self._from_inbox, self.wake)
+        self.sorting = Sorting(self.database, self._from_inbox, self.wake, self.new_id)
 
     async def post(self, raw: bytes, recognised: Recognised, *, door: str) -> Receipt:
         """Write the operator's body down and answer; incidents are made of it right after.

@@ -35,6 +35,7 @@ class Sorting:
     arrival: Callable[[Waiting], Arrival]
     sorted: Callable[[], None]
     """Told whenever incidents were made: the worker's wake."""
+    new_id: Callable[[], str]
     _inbox: Inbox = field(default_factory=Inbox)
     _note: Bulk[Noted] = field(init=False)
     _posts: int = 0
@@ -85,7 +86,7 @@ class Sorting:
             log.exception("a body of the inbox could not be made into an incident: quarantined")
             quarantine.put(
                 connection,
-                id=f"{rows[0].incident_id}-{rows[0].id}",  # posts of one problem share the first
+                id=self.new_id(),  # a row's own would come again after a restart
                 at=rows[0].received_at,
                 door="inbox",
                 reason=f"no incident could be made of it: {type(error).__name__}, see the log",

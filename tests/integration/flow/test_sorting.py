@@ -2,13 +2,15 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import pytest
 
 from aegis_sink.dialects.table import read
-from aegis_sink.store import incidents
+from aegis_sink.store import incidents, quarantine
+from aegis_sink.store.accept import Arrival, accept
 from aegis_sink.store.database import Bulk, Connection
 from tests.integration.flow.conftest import Flow, finding
 
@@ -76,6 +78,30 @@ async def test_a_door_whose_posts_all_wait_for_the_disk_is_not_quiet(
     go.set()
     await waits
     assert flow.door.sorting.posts == before + 1
+
+
+async def test_a_body_that_cannot_become_an_incident_holds_up_no_other_also_when_it_comes_again(
+    flow: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = await posted(flow, slack("api-1"))
+    await flow.door.sorting.settle()
+
+    def broken(connection: Connection, arrivals: Sequence[Arrival]) -> Any:
+        if any(b"api-1" in arrival.body for arrival in arrivals):
+            raise TypeError("a fault of ours")
+        return accept(connection, arrivals)
+
+    monkeypatch.setattr("aegis_sink.flow.inbox.accept", broken)
+    for _ in range(2):
+        # A restart counts the rows from one again.
+        flow.door.sorting._inbox.forget()
+        assert await posted(flow, slack("api-1")) == known
+        await flow.door.sorting.settle()
+    count, _ = await flow.database.read(quarantine.size)
+    assert count == 2
+    other = await posted(flow, slack("web-1"))
+    await flow.door.sorting.settle()
+    assert await flow.database.read(partial(_found, other)) is not None
 
 
 def _found(incident_id: str, connection: Connection) -> object:
