@@ -9,6 +9,7 @@ from dataclasses import replace
 from aegis_sink.cluster.document import Document
 from aegis_sink.cluster.errors import ObjectGone
 from aegis_sink.cluster.reader import Reader
+from aegis_sink.dialects.text import ERROR_LIMIT, ERRORS_LIMIT, clean, clean_details
 from aegis_sink.model import Finding, ResultRef
 
 BY_CR = "k8sgpts.k8sgpt.ai/name"
@@ -59,6 +60,8 @@ async def _find(
 def _spec_names(finding: Finding) -> frozenset[str]:
     """How `spec.name` may be written for this object (facts/k8sgpt.md §2.4)."""
     ref = finding.object
+    if ref.kind == "OperatorGroup":
+        return frozenset({ref.namespace})  # K8sGPT does not say which of its groups is meant
     if ref.namespace and finding.container:
         return frozenset({f"{ref.namespace}/{ref.name}/{finding.container}"})
     if ref.namespace:
@@ -67,11 +70,15 @@ def _spec_names(finding: Finding) -> frozenset[str]:
 
 
 def _filled(finding: Finding, result: Document, redact: Callable[[str], str]) -> Finding:
-    texts = tuple(redact(e.text("text")) for e in result.items("spec", "error"))
+    # Cleaned first: a character that nobody sees would hide a secret from redaction.
+    texts = (
+        clean(error.text("text"), ERROR_LIMIT).strip()
+        for error in result.items("spec", "error")[:ERRORS_LIMIT]
+    )
     return replace(
         finding,
-        errors=tuple(text for text in texts if text),
-        details=finding.details or redact(result.text("spec", "details")),
+        errors=tuple(redact(text) for text in texts if text),
+        details=finding.details or redact(clean_details(result.text("spec", "details"))),
         result=ResultRef(
             result.namespace, result.name, result.uid, result.text("metadata", "resourceVersion")
         ),

@@ -2,7 +2,9 @@
 
 import asyncio
 import threading
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -11,12 +13,13 @@ from aegis_sink.cluster.client import KubernetesCluster, NoCluster, connect
 from aegis_sink.cluster.connection import load_transport
 from aegis_sink.cluster.errors import ClusterRefused, ClusterUnavailable
 from aegis_sink.cluster.shared import Shared
+from aegis_sink.dialects.result import parse_result
 from aegis_sink.model import Finding, ObjectRef, OwnerChain
 from tests.unit.cluster.fake_api import FakeApi, connected
 from tests.unit.cluster.objects import by_name, finding, owned_by, pod
 
 
-def result(kind: str, name: str, text: str) -> dict[str, object]:
+def result(kind: str, name: str, text: str) -> dict[str, Any]:
     return {
         "kind": "Result",
         "metadata": {
@@ -40,6 +43,27 @@ async def test_a_finding_without_texts_gets_those_of_its_own_kinds_result(
     assert completed.errors == ("class",)
     assert completed.completed
     assert completed.result is not None
+
+
+async def test_the_name_of_an_operator_groups_result_is_its_namespace(
+    api: FakeApi, cluster: KubernetesCluster
+) -> None:
+    api.put(result("OperatorGroup", "olm-two", "2 OperatorGroups in namespace"))
+    [group] = parse_result(result("OperatorGroup", "olm-two", ""), "default")
+    completed = await cluster.complete(replace(group, dialect="slack", details=""))
+    assert completed.errors == ("2 OperatorGroups in namespace",)
+
+
+async def test_what_a_result_adds_is_cleaned_like_a_body(
+    api: FakeApi, cluster: KubernetesCluster
+) -> None:
+    one = result("Ingress", "shop/web", "no\u200b class\x1b[31m" + "x" * 10_000)
+    one["spec"]["details"] = "<think>ask @here</think>Tell <!channel> and @here\u202e now"
+    api.put(one)
+    completed = await cluster.complete(bodiless("Ingress", "web"))
+    assert completed.errors[0].startswith("no class[31mxxx")
+    assert completed.errors[0].endswith("characters")
+    assert completed.details == "Tell [!channel] and (at)here now"
 
 
 async def test_a_finding_without_a_result_stays_as_it_is(
