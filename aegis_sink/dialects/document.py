@@ -27,7 +27,7 @@ _OTHER_FORMS = {
     codecs.BOM_UTF16_LE: "UTF-16, as PowerShell writes files; send it as UTF-8",
     codecs.BOM_UTF16_BE: "UTF-16; send it as UTF-8",
 }
-_GAP = re.compile(r"\s*")
+_GAP = re.compile(r"\s*(?:---(?!\S)\s*)*")  # `---`: YAML whose documents are JSON
 
 
 def parse(body: bytes, *, allow_yaml: bool) -> object:
@@ -49,7 +49,7 @@ def parse(body: bytes, *, allow_yaml: bool) -> object:
 
 
 def parse_stream(text: str) -> Iterator[object]:
-    """Every document of a JSON file, a stream of JSON documents (NDJSON), or a YAML file."""
+    """Every document of a JSON file, a stream of them (NDJSON, or with `---` between), or YAML."""
     start = text.lstrip("\ufeff \t\r\n")
     if not start:
         raise NotReadable("there is nothing in it")

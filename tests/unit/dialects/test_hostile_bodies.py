@@ -171,6 +171,7 @@ def test_a_file_may_hold_many_documents() -> None:
     assert len(list(read_documents(f"{one}\n{one}\n"))) == 2
     assert len(list(read_documents(f"{json.dumps(RESULT, indent=1)}{one}"))) == 2
     assert len(list(read_documents("kind: Result\n---\nkind: Result\n---\n"))) == 2
+    assert len(list(read_documents(f"{one}\n---\n{json.dumps(RESULT, indent=1)}\n---\n"))) == 2
     with pytest.raises(NotReadable):
         list(read_documents(""))
 
