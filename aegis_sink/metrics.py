@@ -20,7 +20,7 @@ class Metrics:
         self._cut = Counter(
             "aegis_sink_connections_cut",
             "Connections closed by the server, by reason (slow_request, slow_reader, "
-            "head_too_large, no_room, upgrade).",
+            "head_too_large, no_room).",
             ["reason"],
             registry=self.registry,
         )

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 _TOO_MUCH = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -17,11 +18,6 @@ _TOO_SLOW_BODY = b'{"error":"the body did not arrive in time"}'
 _TOO_SLOW = (
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-type: application/json\r\n"
     b"content-length: %d\r\n\r\n%s" % (len(_TOO_SLOW_BODY), _TOO_SLOW_BODY)
-)
-_NO_UPGRADE_BODY = b'{"error":"nothing was stored: send it as plain HTTP/1.1, without Upgrade"}'
-_NO_UPGRADE = (
-    b"HTTP/1.1 501 Not Implemented\r\nconnection: close\r\ncontent-type: application/json\r\n"
-    b"content-length: %d\r\n\r\n%s" % (len(_NO_UPGRADE_BODY), _NO_UPGRADE_BODY)
 )
 
 
@@ -109,7 +105,7 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
-        super().data_received(data)
+        self._read(data)
         if self.transport.is_closing():
             return
         if self._in_head:
@@ -132,10 +128,7 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The parser saw the empty line after the head."""
         self._in_head = False
-        if self._body_would_be_lost():
-            self._cut("upgrade")
-            self.transport.write(_NO_UPGRADE)
-            self.transport.close()
+        if self._stops_for_upgrade():
             return
         before = self.cycle
         super().on_headers_complete()
@@ -144,19 +137,45 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The parser saw a request's last byte."""
-        if self._body_would_be_lost():
+        if self._stops_for_upgrade():
             return
         self._request_arrived()
         self._last_request = self.loop.time()
         super().on_message_complete()
 
-    def _body_would_be_lost(self) -> bool:
-        # The parser stops behind a head that asks for an upgrade (`curl --http2 -d`): nothing
-        # that was not read may be answered 200.
-        return self.parser.should_upgrade() and any(
-            (name == b"content-length" and value.strip(b"0")) or name == b"transfer-encoding"
-            for name, value in self.headers
-        )
+    def _read(self, data: bytes) -> None:
+        """Like uvicorn's `data_received`, which loses a body behind `Upgrade`."""
+        self._unset_keepalive_if_required()
+        try:
+            try:
+                self.parser.feed_data(data)
+            except HttpParserUpgrade as stopped:
+                self._read_as_http1(memoryview(data), stopped)
+        except HttpParserError:
+            self.logger.warning("Invalid HTTP request received.")
+            self.send_400_response("Invalid HTTP request received.")
+
+    def _read_as_http1(self, data: memoryview, stopped: HttpParserUpgrade) -> None:
+        """Ignore `Upgrade`, as RFC 9110 §7.8 allows: read the head again without it, then go on."""
+        while self._stops_for_upgrade():
+            data = data[stopped.args[0] :]
+            method, version = self.parser.get_method(), self.parser.get_http_version()
+            lines = [b"%s %s HTTP/%s" % (method, self.url, version.encode())]
+            lines += [b"%s: %s" % one for one in self.headers if one[0] != b"upgrade"]
+            self.parser = HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+            self.parser.feed_data(b"\r\n".join((*lines, b"", b"")))
+            try:
+                self.parser.feed_data(data)
+            except HttpParserUpgrade as again:
+                stopped = again
+            else:
+                return
+
+    def _stops_for_upgrade(self) -> bool:
+        # Behind a head that asks for another protocol, as `curl --http2` and Java's HttpClient do.
+        # (Behind CONNECT too, which no route takes.)
+        return self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
 
     def pause_writing(self) -> None:
         """The transport's buffer is full."""

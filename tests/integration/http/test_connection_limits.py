@@ -99,15 +99,40 @@ async def test_an_answer_leaves_in_one_piece_and_one_without_a_body_too(
     assert wrote[1].endswith(b"\r\n\r\n")
 
 
-async def test_a_body_behind_an_upgrade_is_refused_and_never_answered_200(served: Any) -> None:
+UPGRADE = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n"
+ASKS_FOR_HTTP2 = WHOLE.replace(b"host: x\r\n", b"host: x\r\n" + UPGRADE)
+CHUNKED = ASKS_FOR_HTTP2.replace(
+    b"content-length: %d\r\n\r\n%s" % (len(BODY), BODY),
+    b"transfer-encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY),
+)
+
+
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+async def test_a_request_that_asks_for_http2_is_taken_as_http1(served: Any, size: int) -> None:
     reader, writer = await served.connect()
-    upgrade = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n"
-    writer.write(WHOLE.replace(b"host: x\r\n", b"host: x\r\n" + upgrade))
+    get = b"GET /healthz HTTP/1.1\r\nhost: x\r\n" + UPGRADE + b"\r\n"
+    last = ASKS_FOR_HTTP2.replace(b"connection: ", b"connection: close, ")
+    sent = b"".join((ASKS_FOR_HTTP2, get, CHUNKED, WHOLE, ASKS_FOR_HTTP2, last))
+    for start in range(0, len(sent), size):
+        writer.write(sent[start : start + size])
+        await asyncio.sleep(0)
     answer = await until_closed(reader)
-    assert answer.startswith(b"HTTP/1.1 501 ")
-    assert answer.count(b"HTTP/1.1 ") == 1
+    assert answer.count(b"HTTP/1.1 200 ") == answer.count(b"HTTP/1.1 ") == 6
+    [incident] = (await served.get("/v1/incidents")).json["incidents"]
+    assert incident["occurrences"] == 5
     assert (await served.get("/v1/quarantine")).json["quarantine"] == []
-    assert (await served.get("/v1/incidents")).json["incidents"] == []
+
+
+@pytest.mark.parametrize("method", [b"CONNECT", b"POST"])
+async def test_thousands_of_requests_for_another_protocol_at_once_break_nothing(
+    served: Any, method: bytes
+) -> None:
+    reader, writer = await served.connect()
+    one = method + b" /webhook HTTP/1.1\r\nhost: x\r\n" + UPGRADE + b"content-length: 1\r\n\r\n{"
+    writer.write(one * 2000)
+    async with asyncio.timeout(10):
+        assert await reader.readuntil(b"HTTP/1.1 ")
+    assert (await served.post("/webhook", BODY)).status == 200
 
 
 async def test_empty_lines_after_a_request_keep_no_connection(serve: Any) -> None:
