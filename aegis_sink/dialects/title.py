@@ -75,9 +75,9 @@ def _kind_and_name(rest: str) -> tuple[str, str] | None:
         line = line.partition("*")[0].rstrip()  # a fork writes labels and images behind the title
     words = line.split(" ")
     place = len(words) - 1
-    if not _is_path(words[place]):
-        # A fork writes them into the title: the first word that is namespace/name says where they
-        # begin, since the kind before it has no such word but perhaps its first.
+    if not _is_path(words[place]) and (not _is_name(words[place]) or "=" in line or ":" in line):
+        # A fork writes labels and images into the title too: the first word that is namespace/name
+        # says where they begin, since the kind before it has no such word but perhaps its first.
         place = next((n for n in range(1, len(words)) if _is_path(words[n])), place)
         if not (_is_name(words[place]) or _is_name(words[place], _ODD_NAME)):
             return None

@@ -115,16 +115,17 @@ def test_what_is_no_title_is_refused(text: str) -> None:
 
 _label = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,20}[a-z0-9])?", fullmatch=True)
 _kind = st.from_regex(
-    r"[A-Z][A-Za-z]{0,15}(/[A-Z][A-Za-z]{0,10})?( [a-z]{1,8}){0,2}", fullmatch=True
+    r"[A-Z][A-Za-z]{0,15}(/[A-Z][A-Za-z]{0,10})?( [a-z]{1,8}(/[a-z]{1,8})?){0,2}", fullmatch=True
 )
 
 
-@given(cr=st.none() | _label, kind=_kind, namespace=_label, name=_label)
+@given(cr=st.none() | _label, kind=_kind, namespace=st.just("") | _label, name=_label)
 def test_any_title_of_the_grammar_round_trips(
     cr: str | None, kind: str, namespace: str, name: str
 ) -> None:
     prefix = f"[{cr}] " if cr else ""
-    title = parse_title(f">*{prefix}K8sGPT analysis of the {kind} {namespace}/{name}*")
+    path = f"{namespace}/{name}" if namespace else name
+    title = parse_title(f">*{prefix}K8sGPT analysis of the {kind} {path}*")
     assert title is not None
     assert (title.k8sgpt, title.object) == (cr or "", ObjectRef(kind, name, namespace))
 
