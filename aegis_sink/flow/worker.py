@@ -159,6 +159,8 @@ class Worker:
                 )
             ]
         )
+        if self._stopping:
+            return POLL_SECONDS  # nobody would wait for them; the next start releases them
         self._took_at = asyncio.get_running_loop().time()
         running = {(job.incident_id, job.kind) for job in self._running.values()}
         for job in taken:

@@ -69,6 +69,43 @@ async def test_a_job_made_due_while_it_ran_runs_again_though_it_is_claimed_at_on
     await working
 
 
+async def test_what_is_claimed_while_the_worker_stops_is_left_to_the_next_start(flow: Flow) -> None:
+    await flow.stop_working()
+    await flow.post(finding("api-1", "a"))
+    ran: list[Job] = []
+
+    async def run(job: Job) -> Done:
+        ran.append(job)
+        return Done()
+
+    worker = Worker(
+        database=flow.database,
+        stages={jobs.COLLECT: Stage(run, 2)},
+        clock=flow.clock,
+        owner="test",
+        posts=lambda: 0,
+        redact=str,
+        observe=lambda stage, outcome, seconds: None,
+    )
+    go, busy = threading.Event(), threading.Event()
+
+    def hold(connection: Connection) -> None:
+        busy.set()
+        go.wait()
+
+    holding = asyncio.create_task(flow.database.write(hold))
+    await asyncio.to_thread(busy.wait)
+    working = asyncio.create_task(worker.run())
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await _until_waiting(flow, 1)
+        await worker.stop(grace_seconds=1)
+        go.set()
+        await holding
+        await working
+    await asyncio.sleep(0.05)  # a job that was started would run now
+    assert not ran
+
+
 async def _until_waiting(flow: Flow, count: int) -> None:
     while flow.database.waiting < count:  # noqa: ASYNC110 — a queue of another thread
         await asyncio.sleep(0)
