@@ -58,6 +58,8 @@ class _WholeAnswer(asyncio.Transport):
         else:
             # The two hold each other: what only the garbage collector can free makes posts wait.
             self._cycle = None
+            if self._transport.is_closing():
+                return  # uvicorn only notices for the latest of several requests that wait
             # Not writelines: asyncio's own forgets to stop a full transport before Python 3.13.1.
             self._transport.write(b"".join((self._head, data)))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from contextlib import suppress
 from typing import Any, cast
 
@@ -97,6 +98,42 @@ async def test_an_answer_leaves_in_one_piece_and_one_without_a_body_too(
         assert json.loads(body)["id"]
     assert wrote[1].startswith(b"HTTP/1.1 200 OK")
     assert wrote[1].endswith(b"\r\n\r\n")
+
+
+async def test_nothing_is_written_to_a_client_that_went_while_several_requests_waited(
+    served: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrote: list[bytes] = []
+    transports: list[asyncio.Transport] = []
+    made = Connection.connection_made
+
+    def noted(self: Connection, transport: asyncio.Transport) -> None:
+        transports.append(transport)
+        made(self, cast("asyncio.Transport", Noted(transport, wrote)))
+
+    monkeypatch.setattr(Connection, "connection_made", noted)
+    go_on, held = threading.Event(), threading.Event()
+
+    def hold(connection: object) -> None:
+        held.set()
+        go_on.wait(20)
+
+    holding = asyncio.create_task(served.service.database.write(hold))
+    await asyncio.to_thread(held.wait)
+    _, writer = await served.connect()
+    writer.write(WHOLE + WHOLE)
+    async with asyncio.timeout(10):
+        while served.service.database.waiting == 0:  # noqa: ASYNC110 — a queue of another thread
+            await asyncio.sleep(0.01)
+        writer.transport.abort()
+        while not transports[0].is_closing():  # noqa: ASYNC110 — the server tells nobody
+            await asyncio.sleep(0.01)
+    go_on.set()
+    await holding
+    async with asyncio.timeout(10):
+        while not (await served.get("/v1/incidents")).json["incidents"]:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert not [one for one in wrote if b"accepted" in one]
 
 
 UPGRADE = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n"
