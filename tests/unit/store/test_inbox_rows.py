@@ -60,6 +60,18 @@ async def test_the_same_body_again_is_counted_and_another_is_kept_beside_it(
     assert (left.id, left.times) == (rows[1].id, 4)
 
 
+async def test_a_burst_of_the_same_body_in_one_commit_is_counted_in_full(
+    database: Database,
+) -> None:
+    noting = Noting(database)
+    posts = [Post(AT, "key", "first", b"a")] * 5
+    bulk = Bulk(lambda c, batches: [noting.inbox.note(c, batch) for batch in batches])
+    await database.write_one_of(bulk, posts)
+    await database.write_one_of(bulk, posts)
+    [row] = await database.write(lambda c: noting.inbox.waiting(c, limit=10))
+    assert row.times == 10
+
+
 async def test_posts_that_wait_through_a_restart_still_name_their_incident(
     database: Database, database_file: Path
 ) -> None:
