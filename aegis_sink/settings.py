@@ -105,7 +105,10 @@ SlackGroups = Annotated[str, AfterValidator(_slack_ids("S", "user group ids (Sâ€
 class Settings(BaseModel):
     """All settings. Names are the environment's without `AEGIS_`, in lower case."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    # Secrets are made with `echo` and from files: a line end at a token would fit no URL.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, str_strip_whitespace=True
+    )
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
@@ -377,10 +380,10 @@ def load(environ: Mapping[str, str]) -> Loaded:
                 problems.append(
                     f"{key} in {path} is not a setting; `aegis-sink settings` lists them"
                 )
-            elif value is not None:
+            elif value is not None and not (isinstance(value, str) and _blank(value)):
                 raw[name], sources[name] = value, path
     for key, text in environ.items():
-        if not key.startswith(PREFIX) or key == CONFIG_VARIABLE or not text:
+        if not key.startswith(PREFIX) or key == CONFIG_VARIABLE or _blank(text):
             continue
         name = key.removeprefix(PREFIX).lower()
         if name in sources:
@@ -398,6 +401,11 @@ def load(environ: Mapping[str, str]) -> Loaded:
     if problems:
         raise SettingsError("the settings cannot be used:\n  " + "\n  ".join(problems))
     return Loaded(settings, sources)
+
+
+def _blank(text: str) -> bool:
+    """Not set: an empty token would be one that everybody knows."""
+    return not text.strip()
 
 
 def _place(within: Sequence[int | str]) -> str:

@@ -30,6 +30,18 @@ def test_the_environment_beats_the_file_and_the_file_beats_the_default(tmp_path:
     assert (settings.retention, sources["retention"]) == (timedelta(days=14), "default")
 
 
+def test_the_line_end_that_a_secret_was_made_with_is_no_part_of_it(tmp_path: Path) -> None:
+    file = tmp_path / "aegis.yaml"
+    file.write_text('slack_channel: |\n  C0123456789\nsigning_secret: ""\n')
+    made_with_echo = {"AEGIS_WEBHOOK_TOKEN": "s3cret\n", "AEGIS_API_TOKEN": " \n"}
+    loaded = load({"AEGIS_CONFIG": str(file), **made_with_echo})
+    assert loaded.settings.webhook_token is not None
+    assert loaded.settings.webhook_token.get_secret_value() == "s3cret"
+    assert loaded.settings.api_token is None
+    assert loaded.settings.signing_secret is None
+    assert loaded.settings.slack_channel == "C0123456789"
+
+
 def test_yaml_s_bare_off_means_off(tmp_path: Path) -> None:
     file = tmp_path / "aegis.yaml"
     file.write_text("kubernetes: off\nllm_api: off\n")
@@ -167,7 +179,7 @@ def test_the_log_is_told_every_secret() -> None:
 )
 def test_only_this_machine_s_addresses_are_loopback(host: str, alone: bool) -> None:
     assert is_loopback(host) is alone
-    settings = load({"AEGIS_HOST": host or " "}).settings
+    settings = load({}).settings.model_copy(update={"host": host})
     if alone:
         refuse_open_door(settings)
     else:
