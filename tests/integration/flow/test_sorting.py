@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -12,6 +14,7 @@ from aegis_sink.dialects.table import read
 from aegis_sink.store import incidents, quarantine
 from aegis_sink.store.accept import Arrival, accept
 from aegis_sink.store.database import Bulk, Connection
+from aegis_sink.store.errors import StoreError
 from tests.integration.flow.conftest import Flow, finding
 
 CRASH = "the last termination reason is Error container=api pod=api-1"
@@ -102,6 +105,20 @@ async def test_a_body_that_cannot_become_an_incident_holds_up_no_other_also_when
     other = await posted(flow, slack("web-1"))
     await flow.door.sorting.settle()
     assert await flow.database.read(partial(_found, other)) is not None
+
+
+async def test_while_the_database_refuses_nothing_is_taken_for_broken(
+    flow: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = sqlite3.OperationalError("database or disk is full")
+    with monkeypatch.context() as patch:
+        patch.setattr("aegis_sink.flow.inbox.accept", Mock(side_effect=full))
+        waiting = await posted(flow, slack("api-1"))
+        with pytest.raises(StoreError, match="disk is full"):
+            await flow.door.sorting.settle()
+    await flow.door.sorting.settle()
+    assert await flow.database.read(quarantine.size) == (0, 0)
+    assert await flow.database.read(partial(_found, waiting)) is not None
 
 
 def _found(incident_id: str, connection: Connection) -> object:

@@ -90,6 +90,18 @@ async def test_a_replay_makes_a_new_incident_and_ends_the_old_one(served: Any) -
     assert (await served.get(f"/v1/incidents/{old}")).json["superseded_by"] == made["id"]
 
 
+async def test_a_replay_of_several_bodies_makes_one_new_incident(served: Any) -> None:
+    names = ("api-7d4b9c6f5-x2k9p", "api-7d4b9c6f5-qw7rt", "api-7d4b9c6f5-zb4mn")
+    pods = [{**result(name), "spec": {**result(name)["spec"], "kind": "Pod"}} for name in names]
+    old, *others = await posted(served, *pods)
+    assert set(others) == {old}
+    [made] = (await served.post(f"/v1/incidents/{old}/replay")).json["incidents"]
+    assert made["id"] != old
+    again = (await served.get(f"/v1/incidents/{made['id']}")).json
+    assert {one["name"] for one in again["objects"]} == set(names)
+    assert again["superseded_by"] == ""
+
+
 async def test_a_replay_of_one_incident_of_a_list_leaves_the_others_alone(served: Any) -> None:
     listed = {"apiVersion": "v1", "kind": "List", "items": [result("api"), result("web")]}
     api, web = await posted(served, listed)

@@ -123,6 +123,7 @@ def test_without_labels_the_owner_names_the_k8sgpt_object() -> None:
         ("a <think>b <think>c</think> d</think> e", "a  e"),
         ("said <think>never ends", "said"),
         ("started before</think>Error: x", "Error: x"),
+        ("started <think>before</think> and ended</think>Error: x", "Error: x"),
         ("<thinking>hm</thinking>x", "x"),
         ("1 < 2 and 3 > 2", "1 < 2 and 3 > 2"),
     ],
