@@ -83,6 +83,12 @@ class Metrics:
             ["stage"],
             registry=self.registry,
         )
+        self._failing = Gauge(
+            "aegis_sink_jobs_failing",
+            "Jobs that failed the last time and are tried again, by stage.",
+            ["stage"],
+            registry=self.registry,
+        )
         self._writes = Gauge(
             "aegis_sink_store_waiting_writes",
             "Writes that wait for a commit.",
@@ -190,13 +196,18 @@ class Metrics:
         *,
         incidents: Mapping[str, int],
         jobs: Mapping[str, int],
+        failing: Mapping[str, int],
         quarantined: int,
         quarantine_bytes: int,
         waiting_writes: int,
         inbox: int,
     ) -> bytes:
         """The exposition text, with what the store holds at this moment."""
-        for gauge, counts in ((self._incidents, incidents), (self._waiting, jobs)):
+        for gauge, counts in (
+            (self._incidents, incidents),
+            (self._waiting, jobs),
+            (self._failing, failing),
+        ):
             gauge.clear()
             for label, count in counts.items():
                 gauge.labels(label).set(count)

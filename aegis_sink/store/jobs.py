@@ -197,3 +197,11 @@ def counts(connection: Connection) -> dict[str, int]:
     """Stage → jobs that wait or run."""
     rows = connection.execute(select(jobs.c.kind, func.count()).group_by(jobs.c.kind))
     return {row[0]: row[1] for row in rows}
+
+
+def failing(connection: Connection) -> dict[str, int]:
+    """Stage → jobs that failed the last time; 0 where none did."""
+    rows = connection.execute(
+        select(jobs.c.kind, func.count(jobs.c.last_error)).group_by(jobs.c.kind)
+    )
+    return {row[0]: row[1] for row in rows}

@@ -67,12 +67,13 @@ class Health:
     async def numbers(self, request: Request) -> Response:
         """Prometheus' text format."""
         try:
-            states, waiting, posts, (count, stored) = await self.database.read(_counts)
+            states, waiting, failing, posts, (count, stored) = await self.database.read(_counts)
         except StoreError as error:
             return PlainTextResponse(f"the store cannot be read: {error}\n", 503)
         body = self.metrics.show(
             incidents=states,
             jobs=waiting,
+            failing=failing,
             quarantined=count,
             quarantine_bytes=stored,
             waiting_writes=self.database.waiting,
@@ -91,10 +92,11 @@ async def _state(ask: Status) -> str:
 
 def _counts(
     connection: Connection,
-) -> tuple[dict[str, int], dict[str, int], int, tuple[int, int]]:
+) -> tuple[dict[str, int], dict[str, int], dict[str, int], int, tuple[int, int]]:
     return (
         listing.counts(connection),
         jobs.counts(connection),
+        jobs.failing(connection),
         inbox.count(connection),
         quarantine.size(connection),
     )

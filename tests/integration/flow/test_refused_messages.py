@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from aegis_sink.model import Incident, NoticeReason, State
+from aegis_sink.store import jobs
 from tests.integration.flow.conftest import Flow, finding
 
 CRASH = "the last termination reason is Error container=api pod=api-1"
@@ -84,3 +85,19 @@ async def test_the_end_is_told_in_the_thread_where_the_message_cannot_be_edited(
     assert [one.state for one in flow.channel.restated] == [State.RESOLVED]
     assert (await flow.reasons(receipt.id))[-1] == "resolved"
     assert len(flow.channel.roots) == 1
+
+
+async def test_the_metric_tells_what_slack_refuses_from_what_waits_for_its_repeat(
+    flow: Flow,
+) -> None:
+    await flow.post(finding("api-1", CRASH))
+    await flow.after(10)
+    # Told: the incident waits for its repeat, and nothing fails.
+    assert (await flow.database.read(jobs.counts))["tell"] == 1
+    assert (await flow.database.read(jobs.failing))["tell"] == 0
+    flow.channel.refuses = "token_revoked"
+    await flow.after(5 * 3600)
+    assert (await flow.database.read(jobs.failing))["tell"] == 1
+    flow.channel.refuses = ""
+    await flow.after(3600)
+    assert (await flow.database.read(jobs.failing))["tell"] == 0
