@@ -217,6 +217,16 @@ def test_the_api_server_takes_every_command_of_the_ten_minute_install(
         kubectl("delete", "namespace", "aegis", "--wait=false")
 
 
+async def test_the_longest_name_of_a_release_has_a_pod(api: Api, helm: Run, namespace: str) -> None:
+    helm("install", "a" * 53, str(CHART), "-n", namespace)
+
+    async def pod() -> dict[str, Any] | None:
+        return next(iter(await api.list("Pod", namespace)), None)
+
+    assert await api.until(pod)
+    helm("uninstall", "a" * 53, "-n", namespace)
+
+
 def test_uninstall_leaves_only_the_volume_claim(helm: Run, kubectl: Run, namespace: str) -> None:
     helm("install", "aegis-sink", str(CHART), "-n", namespace)
     helm("uninstall", "aegis-sink", "-n", namespace, "--wait")

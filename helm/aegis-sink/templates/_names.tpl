@@ -2,15 +2,17 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 53 | trimSuffix "-" }}
 {{- end }}
 
+{{/* At most 52: a StatefulSet's pods carry the name and a hash of 10 in a label of at most 63. A
+release's name may have dots, a Service's may not. */}}
 {{- define "aegis-sink.fullname" -}}
 {{- $name := include "aegis-sink.name" . }}
+{{- $full := printf "%s-%s" .Release.Name $name }}
 {{- if .Values.fullnameOverride }}
-{{- .Values.fullnameOverride | trunc 53 | trimSuffix "-" }}
+{{- $full = .Values.fullnameOverride }}
 {{- else if contains $name .Release.Name }}
-{{- .Release.Name | trunc 53 | trimSuffix "-" }}
-{{- else }}
-{{- printf "%s-%s" .Release.Name $name | trunc 53 | trimSuffix "-" }}
+{{- $full = .Release.Name }}
 {{- end }}
+{{- $full | replace "." "-" | trunc 52 | trimSuffix "-" }}
 {{- end }}
 
 {{- define "aegis-sink.selector" -}}

@@ -290,6 +290,25 @@ def test_the_notes_print_the_sink_that_works(
         assert sink == file["spec"]["sink"]
 
 
+@pytest.mark.parametrize("release", ["aegis.one", "a" * 53, f"{'a' * 50}.b"])
+def test_any_name_of_a_release_gives_names_that_the_api_server_takes(
+    render: Render, release: str
+) -> None:
+    name = of("StatefulSet", render(release=release))["metadata"]["name"]
+    assert re.fullmatch("[a-z]([-a-z0-9]{0,50}[a-z0-9])?", name)
+
+
+def test_releases_in_a_namespace_with_a_long_name_have_cluster_roles_of_their_own(
+    helm: Callable[..., str],
+) -> None:
+    names = set()
+    for release in ("one", "two"):
+        text = helm("template", release, str(CHART), "-n", "n" * 63)
+        role = of("ClusterRole", [d for d in yaml.safe_load_all(text) if d])
+        names.add(role["metadata"]["name"])
+    assert len(names) == 2
+
+
 COMMAND = re.compile(r"^helm (?:install|upgrade) aegis-sink ((?:.*\\\n)*.*)", re.MULTILINE)
 
 
