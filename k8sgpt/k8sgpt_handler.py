@@ -9,10 +9,13 @@ under needs `list` and `watch` on `results.core.k8sgpt.ai`, nothing else.
 """
 
 import asyncio
+import io
 import json
 import os
 from collections.abc import Mapping
+from itertools import chain, repeat
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import kopf
@@ -20,12 +23,14 @@ import kopf
 URL = "AEGIS_SINK_URL"
 DEFAULT_URL = "http://127.0.0.1:8080/webhook"
 TIMEOUT = aiohttp.ClientTimeout(total=30)
-PAUSES_SECONDS = (1, 2, 4, 8, 16, 32, 60, 60, 60)
+PAUSES_SECONDS = (1, 2, 4, 8, 16, 32, 60)
+TOO_LARGE = 413
 
 
 @kopf.on.startup()
 def configure(settings: kopf.OperatorSettings, **_: object) -> None:
     """Read-only: no events written, no peering objects, no search for CRDs or namespaces."""
+    _url()
     settings.posting.enabled = False
     settings.peering.standalone = True
     settings.scanning.disabled = True
@@ -37,26 +42,51 @@ def configure(settings: kopf.OperatorSettings, **_: object) -> None:
 async def hand_over(type: str | None, body: kopf.Body, logger: kopf.Logger, **_: object) -> None:
     """A Result was created, updated or deleted; at the start, every Result there is."""
     document = json.dumps({"type": type or "ADDED", "object": dict(body)}, default=_plain)
-    for pause in (*PAUSES_SECONDS, None):
+    # Until it is taken: an end that is lost is told to nobody. Kopf keeps the object's latest event.
+    for pause in chain(PAUSES_SECONDS, repeat(PAUSES_SECONDS[-1])):
         try:
-            await _post(os.environ.get(URL) or DEFAULT_URL, document)
+            await _post(_url(), document)
         except (aiohttp.ClientError, TimeoutError) as error:
-            if pause is None:
-                raise
-            logger.warning(f"AEGIS Sink did not take it ({error}); again in {pause} s")
+            if isinstance(error, aiohttp.ClientResponseError) and error.status == TOO_LARGE:
+                logger.error(f"AEGIS Sink never takes it ({error.message}); it is left out")
+                return
+            logger.warning(f"AEGIS Sink did not take it ({_words(error)}); again in {pause} s")
             await asyncio.sleep(pause)
         else:
             return
+
+
+def _url() -> str:
+    """The door. Its text is never said: it may hold the token."""
+    url = (os.environ.get(URL) or DEFAULT_URL).strip()
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise kopf.PermanentError(f"{URL} must be like http://aegis:TOKEN@HOST:PORT/webhook")
+    return url
 
 
 async def _post(url: str, document: str) -> None:
     headers = {"content-type": "application/json"}
     async with (
         aiohttp.ClientSession(timeout=TIMEOUT) as session,
-        session.post(url, data=document.encode(), headers=headers, allow_redirects=False) as answer,
+        session.post(
+            url, data=io.BytesIO(document.encode()), headers=headers, allow_redirects=False
+        ) as answer,
     ):
         if answer.status != 200:
-            raise aiohttp.ClientError(f"{answer.status} {(await answer.text())[:200]}")
+            raise aiohttp.ClientResponseError(
+                answer.request_info, (), status=answer.status, message=(await answer.text())[:200]
+            )
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"{error.status} {error.message}"  # its own text names the URL
+    return str(error) or type(error).__name__
 
 
 def _plain(value: Any) -> Any:

@@ -55,9 +55,11 @@ def handler() -> dict[str, Any]:
     return runpy.run_path(str(ROOT / "k8sgpt" / "k8sgpt_handler.py"))
 
 
-def result() -> kopf.Body:
+def result(**status: str) -> kopf.Body:
     """As the API server would send it."""
-    return kopf.Body(json.loads(json.dumps(yaml.safe_load(RESULT.read_text()), default=str)))
+    read = json.loads(json.dumps(yaml.safe_load(RESULT.read_text()), default=str))
+    read.setdefault("status", {}).update(status)
+    return kopf.Body(read)
 
 
 async def test_a_result_becomes_an_incident_and_its_deletion_resolves_it(
@@ -77,7 +79,7 @@ async def test_a_result_becomes_an_incident_and_its_deletion_resolves_it(
             await asyncio.sleep(0.05)
 
 
-async def test_a_refused_event_is_tried_again_and_then_told_to_kopf(
+async def test_an_event_is_tried_again_until_it_is_taken(
     sink: Sink,
     handler: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
@@ -86,10 +88,47 @@ async def test_a_refused_event_is_tried_again_and_then_told_to_kopf(
     monkeypatch.setenv("AEGIS_SINK_URL", sink.url.replace("//", "//aegis:wrong@") + "/webhook")
     hand_over = handler["hand_over"]
     monkeypatch.setitem(hand_over.__globals__, "PAUSES_SECONDS", (0, 0))
-    with pytest.raises(aiohttp.ClientError, match=r"401 .*token"):
-        await hand_over(type="ADDED", body=result(), logger=LOG)
-    assert [r.levelname for r in caplog.records if r.name == "handler"] == ["WARNING"] * 2
+    handing = asyncio.create_task(hand_over(type="ADDED", body=result(), logger=LOG))
+    async with asyncio.timeout(20):
+        while len(warnings(caplog)) < 15:  # noqa: ASYNC110 — the handler tells nobody else
+            await asyncio.sleep(0.01)
+        monkeypatch.setenv("AEGIS_SINK_URL", sink.url.replace("//", "//aegis:right@") + "/webhook")
+        await handing
+    assert "401 " in warnings(caplog)[0]
     assert "wrong@" not in caplog.text
+    assert len(await sink.incidents()) == 1
+
+
+async def test_what_is_too_large_holds_up_nothing(
+    sink: Sink,
+    handler: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("AEGIS_SINK_URL", sink.url.replace("//", "//aegis:right@") + "/webhook")
+    large = result(filler="x" * 3_000_000)
+    async with asyncio.timeout(20):
+        await handler["hand_over"](type="ADDED", body=large, logger=LOG)
+    assert [r.levelname for r in caplog.records if r.name == "handler"] == ["ERROR"]
+    assert "right@" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://aegis:s3cret@sink/webhook", "http://aegis:s3cret@sink:99999/", "s3cret"]
+)
+def test_a_door_that_is_no_url_ends_the_start_and_is_not_repeated(
+    handler: dict[str, Any], monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("AEGIS_SINK_URL", url)
+    with pytest.raises(kopf.PermanentError, match="AEGIS_SINK_URL must be like") as refused:
+        handler["configure"](settings=kopf.OperatorSettings())
+    assert "s3cret" not in str(refused.value)
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [
+        r.getMessage() for r in caplog.records if r.name == "handler" and r.levelname == "WARNING"
+    ]
 
 
 async def test_kopf_is_told_to_write_nothing(handler: dict[str, Any]) -> None:
