@@ -8,6 +8,7 @@ import pytest
 from aegis_sink.cluster.health import Health
 from aegis_sink.dialects.table import read
 from aegis_sink.flow.reconciler import NotListed
+from aegis_sink.flow.replay import Replay
 from aegis_sink.flow.resolving import VANISHED_LIMIT
 from aegis_sink.model import NoticeReason, ObjectRef, State
 from aegis_sink.store import incidents, listing
@@ -55,6 +56,18 @@ async def test_a_result_whose_post_was_lost_is_told(sink: Sink) -> None:
     await sink.seen()
     await sink.after(WAIT)
     assert sink.messages == ["open"]
+
+
+async def test_an_incident_that_no_post_made_can_be_replayed(sink: Sink) -> None:
+    sink.api.put(result("shop/api-1", CRASH))
+    sink.start()
+    await sink.watched()
+    await sink.seen()
+    page = await sink.flow.database.read(lambda c: listing.page(c, Filter(limit=5)))
+    [old] = page.incidents
+    [receipt] = await Replay(sink.flow.database, sink.flow.door, "east").incident(old.id)
+    [new] = [await sink.flow.incident(item.incident_id) for item in receipt.items]
+    assert (new.id != old.id, new.fingerprint, new.title) == (True, old.fingerprint, old.title)
 
 
 async def test_a_result_that_says_the_same_is_no_new_occurrence(sink: Sink) -> None:
