@@ -9,7 +9,8 @@ from typing import Literal
 
 from aegis_sink.cluster import completion, owners
 from aegis_sink.cluster.collectors import collector
-from aegis_sink.cluster.connection import Connection, configured_by
+from aegis_sink.cluster.configuration import configured_by, lost_kubeconfig
+from aegis_sink.cluster.connection import Connection
 from aegis_sink.cluster.discovery import Discovery
 from aegis_sink.cluster.errors import ClusterError, ClusterUnavailable
 from aegis_sink.cluster.health import Health, judge
@@ -51,7 +52,8 @@ async def connect(
     if mode == "off":
         return NoCluster("AEGIS_KUBERNETES=off")
     if not configured_by():
-        return NoCluster("no cluster configured")
+        lost = lost_kubeconfig()
+        return NoCluster(f"KUBECONFIG={lost} is not there" if lost else "no cluster configured")
     return KubernetesCluster(
         Connection(now=now),
         redact=redact,

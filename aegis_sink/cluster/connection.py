@@ -2,31 +2,29 @@
 
 They read, but for reviews (questions that the API takes as POST) and the Lease of the reconciler.
 
-The kubernetes package finds the server and its credentials (kubeconfig, exec plugins, service
-account tokens and their refresh). Its generated models are not used: raw JSON read through
-`Document` is several times faster and cannot raise on what a custom resource holds. Nothing
-touches the network before the first request.
+The kubernetes package's generated models are not used: raw JSON read through `Document` is several
+times faster and cannot raise on what a custom resource holds. Nothing touches the network before
+the first request.
 """
 
 import asyncio
 import json
 import logging
-import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from importlib import import_module
-from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 from urllib.parse import urlencode
 
 import aiohttp
 
+from aegis_sink.cluster.configuration import Credentials, Loader, Transport, load_transport
 from aegis_sink.cluster.document import Document
 from aegis_sink.cluster.errors import ClusterRefused, ClusterUnavailable, ObjectGone, TooLarge
 from aegis_sink.cluster.resources import NEVER_READ, Resource
+from aegis_sink.unreached import why
 
 log = logging.getLogger(__name__)
 
@@ -43,46 +41,11 @@ REVIEWS = {
 }
 """Questions about oneself. They are asked with POST and store nothing."""
 REVIEW_BYTES = 65_536
-POOL_SIZE = 32
 REQUEST_SECONDS = 5.0
 MOST_ERROR_BYTES = 16_384
 TRIES = 3
 LONGEST_PAUSE_SECONDS = 1.0
 
-_SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
-
-
-class Credentials(Protocol):
-    """What is used of `kubernetes.aio.client.Configuration`."""
-
-    host: str
-
-    async def get_api_key_with_prefix(self, identifier: str) -> str | None: ...
-
-
-class Response(Protocol):
-    """What is used of the package's response: the aiohttp response inside it."""
-
-    response: aiohttp.ClientResponse
-
-
-class Transport(Protocol):
-    """What is used of `kubernetes.aio.client.rest.RESTClientObject`."""
-
-    async def request(
-        self,
-        method: str,
-        url: str,
-        headers: dict[str, str],
-        body: object = None,
-        *,
-        _request_timeout: aiohttp.ClientTimeout,
-    ) -> Response: ...
-
-    async def close(self) -> None: ...
-
-
-Loader = Callable[[], Awaitable[tuple[Credentials, Transport]]]
 Spend = Callable[[int], bool]
 """Told the size of each part of an answer as it comes; False: no more of it is wanted."""
 
@@ -135,53 +98,6 @@ class Body:
             raise ClusterUnavailable(
                 f"the API server's answer is not JSON ({error}); is a proxy in between?"
             ) from error
-
-
-def configured_by() -> str:
-    """Where the cluster's address would come from: "in-cluster", a kubeconfig's path, or ""."""
-    if os.environ.get("KUBERNETES_SERVICE_HOST") and _SERVICE_ACCOUNT.is_file():
-        return "in-cluster"
-    files = os.environ.get("KUBECONFIG") or "~/.kube/config"
-    found = next((p for p in files.split(os.pathsep) if p and _at_home(p).is_file()), "")
-    return found and files
-
-
-def _at_home(path: str) -> Path:
-    """With `~` filled in. A container's user often has no home: then there is no such file."""
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:
-        return Path(path)
-
-
-async def load_transport() -> tuple[Credentials, Transport]:
-    """Credentials and transport of the cluster that is configured.
-
-    Importing the kubernetes package takes seconds on a slow machine: once, when it is first needed,
-    and on a thread, so that the operator's post is answered meanwhile.
-    """
-    for name in ("kubernetes.aio.config", "kubernetes.aio.client.rest"):
-        await asyncio.to_thread(import_module, name)
-    from kubernetes.aio import config
-    from kubernetes.aio.client.configuration import Configuration
-    from kubernetes.aio.client.rest import RESTClientObject
-
-    configuration = Configuration()
-    configuration.connection_pool_maxsize = POOL_SIZE
-    try:
-        if configured_by() == "in-cluster":
-            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-        else:
-            file = os.environ.get("KUBECONFIG") or "~/.kube/config"
-            await config.load_kube_config(  # type: ignore[no-untyped-call]
-                config_file=file, client_configuration=configuration, persist_config=False
-            )
-        return configuration, RESTClientObject(configuration)
-    except (config.ConfigException, OSError, ValueError, TypeError, KeyError) as error:
-        raise ClusterUnavailable(
-            f"the cluster's configuration cannot be used: {error}; "
-            "set KUBECONFIG to a working kubeconfig, or AEGIS_KUBERNETES=off"
-        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +181,7 @@ class Connection:
             ) from error
         except (aiohttp.ClientError, OSError) as error:
             raise ClusterUnavailable(
-                f"the API server at {credentials.host} cannot be reached: {error}"
+                f"the API server at {credentials.host} cannot be reached: {why(error)}"
             ) from error
         try:
             if answer.response.status != 200:
@@ -386,7 +302,7 @@ class Connection:
             raise _AskAgain(f"the API server closed the connection: {what}", 0.2) from error
         except (aiohttp.ClientError, OSError) as error:
             raise ClusterUnavailable(
-                f"the API server at {credentials.host} cannot be reached: {error}"
+                f"the API server at {credentials.host} cannot be reached: {why(error)}"
             ) from error
         if cut and not keep_part:
             raise TooLarge(

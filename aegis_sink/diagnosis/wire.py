@@ -7,7 +7,6 @@ timeout never is: a client that hangs up makes Ollama abort the load it was wait
 
 import asyncio
 import json
-import os
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -17,6 +16,7 @@ import aiohttp
 
 from aegis_sink.diagnosis.errors import AnswerInvalid, ModelTooSlow, ModelUnavailable
 from aegis_sink.diagnosis.model import LLMOptions
+from aegis_sink.unreached import why
 
 CONNECT_SECONDS = 5.0
 STATUS_SECONDS = 5.0
@@ -154,13 +154,9 @@ class Wire:
         return self._session.request(method, self._url + path, json=body, allow_redirects=False)
 
     def _unreachable(self, error: BaseException) -> str:
-        if isinstance(error, aiohttp.ClientConnectorError):
-            # uvloop's own text repeats the address.
-            number = error.os_error.errno
-            reason = os.strerror(number).lower() if number else "cannot connect"
-        else:
-            reason = "no answer in time" if isinstance(error, TimeoutError) else str(error)
-        return f"no model server answers at {self._url} (AEGIS_LLM_URL): {reason}"
+        away = isinstance(error, aiohttp.ClientError | OSError)
+        said = why(error) if away else "what answers there sends no JSON"
+        return f"no model server answers at {self._url} (AEGIS_LLM_URL): {said}"
 
 
 async def _refuse(response: aiohttp.ClientResponse) -> None:

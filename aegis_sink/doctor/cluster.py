@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
-from aegis_sink.cluster.connection import Connection, configured_by
+from aegis_sink.cluster.configuration import configured_by
+from aegis_sink.cluster.connection import Connection
 from aegis_sink.cluster.errors import ClusterError, ClusterRefused, ObjectGone
 from aegis_sink.cluster.rights import Right, rights
 from aegis_sink.doctor.check import Check, failed, ok, skipped, warning
@@ -13,6 +14,9 @@ from aegis_sink.doctor.clock import check_clock
 AT_ONCE = 8
 GROUP = "core.k8sgpt.ai"
 VERSION = "v1alpha1"
+CLUSTER_INFO = (
+    "kubectl cluster-info   # with the same KUBECONFIG; without a cluster: AEGIS_KUBERNETES=off"
+)
 CRD_BYTES = 262_144
 INSTALL = (
     "helm repo add k8sgpt https://charts.k8sgpt.ai/ && helm install k8sgpt-operator "
@@ -28,12 +32,9 @@ async def check_api_server(connection: Connection) -> Check:
     except ClusterRefused as refused:
         return failed("kubernetes", str(refused), "kubectl auth whoami")
     except ClusterError as error:
-        return failed(
-            "kubernetes",
-            f"{error} (configuration: {configured_by() or 'none'})",
-            "kubectl cluster-info   # with the same KUBECONFIG; without a cluster: "
-            "AEGIS_KUBERNETES=off",
-        )
+        by = configured_by()
+        said = str(error) if by in str(error) else f"{error} (configuration: {by})"
+        return failed("kubernetes", said, CLUSTER_INFO)
     return ok("kubernetes", f"reachable, {version or 'version unknown'} ({configured_by()})")
 
 

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from aegis_sink.client import address
-from aegis_sink.cluster.connection import Connection, configured_by
+from aegis_sink.cluster.configuration import configured_by, lost_kubeconfig
+from aegis_sink.cluster.connection import Connection
 from aegis_sink.cluster.discovery import Discovery
 from aegis_sink.cluster.document import Document
 from aegis_sink.cluster.errors import ClusterError, ObjectGone
@@ -42,6 +43,7 @@ from aegis_sink.settings import (
     refuse_open_door,
     unknown_variables,
 )
+from aegis_sink.unreached import why
 
 BUDGET = Budget(calls=200, bytes=16 * 1024 * 1024, seconds=60)
 REACH_SECONDS = 5.0
@@ -117,6 +119,13 @@ class Examination:
     async def _cluster(self) -> AsyncIterator[Check]:
         if self.settings.kubernetes == "off":
             yield skipped("kubernetes", "AEGIS_KUBERNETES=off: no evidence is read")
+            return
+        if self.connect is Connection and (lost := lost_kubeconfig()):
+            yield failed(
+                "kubernetes",
+                f"KUBECONFIG={lost} names no file that can be read: no evidence is read",
+                "export KUBECONFIG=~/.kube/config   # without a cluster: AEGIS_KUBERNETES=off",
+            )
             return
         if self.connect is Connection and not configured_by():
             yield skipped(
@@ -284,4 +293,4 @@ async def _get(url: str) -> tuple[int, str]:
         ):
             return response.status, (await response.content.read(65_536)).decode("utf-8", "replace")
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        return 0, str(error) or type(error).__name__
+        return 0, why(error)

@@ -6,6 +6,7 @@ from aegis_sink.notify.errors import NotifyError, NotifyRefused, NotifyUnavailab
 from aegis_sink.notify.plain import slack_text
 from aegis_sink.notify.slack import CONNECT_SECONDS, retry_after_seconds
 from aegis_sink.notify.text import clean
+from aegis_sink.unreached import why
 
 TIMEOUT_SECONDS = 10.0
 
@@ -49,7 +50,7 @@ class PrivateAnswers:
         except aiohttp.InvalidURL:
             error = NotifyRefused("a press came with an address that is no URL")
         except (aiohttp.ClientError, TimeoutError) as exc:
-            error = NotifyUnavailable(f"Slack did not take an answer: {type(exc).__name__}")
+            error = NotifyUnavailable(f"Slack did not take an answer: {why(exc)}")
         raise error
 
     async def close(self) -> None:

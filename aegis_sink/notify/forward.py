@@ -14,6 +14,7 @@ from standardwebhooks import Webhook
 from aegis_sink.model import OWN_CHANNEL, Audience, Digest, Incident, NoticeReason, Posted
 from aegis_sink.notify.errors import NotifyError, NotifyRefused, NotifyUnavailable
 from aegis_sink.notify.slack import CONNECT_SECONDS, TIMEOUT_SECONDS, retry_after_seconds
+from aegis_sink.unreached import why
 
 EVENT_TYPE_PREFIX = "aegis-sink.incident"
 
@@ -116,9 +117,7 @@ class CloudEventsForwarder:
         except aiohttp.InvalidURL:
             error = NotifyRefused("AEGIS_FORWARD_URL is not a URL")
         except (aiohttp.ClientError, TimeoutError) as exc:
-            error = NotifyUnavailable(
-                f"AEGIS_FORWARD_URL did not take the event: {type(exc).__name__}"
-            )
+            error = NotifyUnavailable(f"AEGIS_FORWARD_URL did not take the event: {why(exc)}")
         raise error
 
 

@@ -26,6 +26,7 @@ from aegis_sink.notify.message import compose
 from aegis_sink.notify.pacer import Pacer
 from aegis_sink.notify.refusals import RATE_CODES, UNSURE_CODES, refusal
 from aegis_sink.notify.thread import compose_reply
+from aegis_sink.unreached import why
 
 SLACK_API_URL = "https://slack.com/api/"
 EVENT_TYPE = "aegis_sink_incident"
@@ -286,11 +287,11 @@ class SlackBot:
         except SlackApiError as exc:
             error = self._refused(exc, doing=doing, repeatable=repeatable)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as exc:
-            error = NotifyUnavailable(f"Slack cannot be reached when {doing}: {_kind(exc)}")
+            error = NotifyUnavailable(f"Slack cannot be reached when {doing}: {why(exc)}")
         except aiohttp.InvalidURL:
             error = NotifyRefused("AEGIS_SLACK_API_URL is not a URL")
         except (aiohttp.ClientError, TimeoutError) as exc:
-            error = _unsure(f"no answer from Slack when {doing}: {_kind(exc)}", repeatable)
+            error = _unsure(f"no answer from Slack when {doing}: {why(exc)}", repeatable)
         except AttributeError:
             # slack_sdk 3.47 asks a text or a list for ["ok"]: status 200, and not Slack's JSON.
             error = _unsure(f"the answer is not Slack's when {doing}", repeatable)
@@ -384,10 +385,6 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float:
 
 def _unsure(text: str, repeatable: bool) -> NotifyError:
     return NotifyUnavailable(text) if repeatable else OutcomeUnknown(text)
-
-
-def _kind(exc: BaseException) -> str:
-    return type(exc).__name__
 
 
 def _nonce(message: Mapping[str, object]) -> object:

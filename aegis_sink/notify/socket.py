@@ -16,6 +16,7 @@ from aegis_sink.notify.desk import ActionDesk
 from aegis_sink.notify.errors import NotifyError, NotifyRefused, NotifyUnavailable
 from aegis_sink.notify.refusals import socket_refusal
 from aegis_sink.notify.slack import SLACK_API_URL
+from aegis_sink.unreached import why
 
 CONNECT_SECONDS = 20.0
 WATCH_SECONDS = 15.0
@@ -151,7 +152,7 @@ async def _address(app_token: str, web: AsyncWebClient) -> str:
         code = str(data.get("error")) if isinstance(data, dict) else "nothing it should"
         error = socket_refusal(code)
     except (aiohttp.ClientError, TimeoutError) as exc:
-        error = NotifyUnavailable(f"Slack's Socket Mode cannot be reached: {type(exc).__name__}")
+        error = NotifyUnavailable(f"Slack's Socket Mode cannot be reached: {why(exc)}")
     except AttributeError:
         # slack_sdk 3.47 asks a text or a list for ["ok"]: status 200, and not Slack's JSON.
         error = NotifyUnavailable("the answer is not Slack's when opening Socket Mode")

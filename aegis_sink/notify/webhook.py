@@ -20,6 +20,7 @@ from aegis_sink.notify.message import compose
 from aegis_sink.notify.pacer import Pacer
 from aegis_sink.notify.refusals import RATE_CODES, UNSURE_CODES, refusal
 from aegis_sink.notify.slack import CONNECT_SECONDS, TIMEOUT_SECONDS, retry_after_seconds
+from aegis_sink.unreached import why
 
 log = logging.getLogger(__name__)
 
@@ -124,11 +125,11 @@ class SlackWebhook:
                 error = self._refused(response.status, text, response.headers)
         # Causes are not chained: their texts may hold the URL.
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as exc:
-            error = NotifyUnavailable(f"Slack's webhook cannot be reached: {type(exc).__name__}")
+            error = NotifyUnavailable(f"Slack's webhook cannot be reached: {why(exc)}")
         except aiohttp.InvalidURL:
             error = NotifyRefused("AEGIS_SLACK_WEBHOOK_URL is not a URL")
         except (aiohttp.ClientError, TimeoutError) as exc:
-            error = OutcomeUnknown(f"no answer from Slack's webhook: {type(exc).__name__}")
+            error = OutcomeUnknown(f"no answer from Slack's webhook: {why(exc)}")
         raise error
 
     def _refused(self, status: int, text: str, headers: Mapping[str, str]) -> NotifyError:

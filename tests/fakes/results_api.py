@@ -15,7 +15,8 @@ from typing import Any
 
 from aiohttp import web
 
-from aegis_sink.cluster.connection import Connection, Credentials, Transport
+from aegis_sink.cluster.configuration import Credentials, Transport
+from aegis_sink.cluster.connection import Connection
 
 Object = dict[str, Any]
 RESULTS = "/apis/core.k8sgpt.ai/v1alpha1/results"

@@ -68,6 +68,29 @@ def test_links_to_this_machine_are_warned_of(run: Run, url: str) -> None:
     assert check["health"] == "warning"
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "names no file that can be read"),
+        ("", "it is empty"),
+        ("users: [", "it is not YAML"),
+    ],
+)
+def test_a_kubeconfig_that_cannot_be_used_fails(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, says: str
+) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    if text is not None:
+        kubeconfig.write_text(text)
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+    ended = run("doctor", "--json", kubernetes="auto")
+    (check,) = [c for c in ended.json["checks"] if c["name"] == "kubernetes"]
+    assert (ended.code, check["health"]) == (1, "failed")
+    assert says in check["found"]
+    assert str(kubeconfig) in check["found"]
+    assert check["fix"]
+
+
 def test_no_secret_of_the_settings_is_printed(run: Run) -> None:
     secret = "correct-horse-battery"
     ended = run(

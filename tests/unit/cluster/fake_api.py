@@ -10,7 +10,8 @@ from typing import Any
 from aiohttp import web
 
 from aegis_sink.cluster.client import KubernetesCluster
-from aegis_sink.cluster.connection import Connection, Credentials, Transport
+from aegis_sink.cluster.configuration import Credentials, Transport
+from aegis_sink.cluster.connection import Connection
 from aegis_sink.cluster.reader import Budget
 from aegis_sink.cluster.resources import KNOWN
 

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from aegis_sink.cluster.client import KubernetesCluster, NoCluster, connect
-from aegis_sink.cluster.connection import load_transport
+from aegis_sink.cluster.configuration import load_transport
 from aegis_sink.cluster.errors import ClusterRefused, ClusterUnavailable
 from aegis_sink.cluster.shared import Shared
 from aegis_sink.dialects.result import parse_result
@@ -148,7 +148,7 @@ async def test_the_kubernetes_package_is_imported_beside_the_event_loop(
     def note(name: str) -> None:
         imported[name] = threading.current_thread() is on_loop
 
-    monkeypatch.setattr("aegis_sink.cluster.connection.import_module", note)
+    monkeypatch.setattr("aegis_sink.cluster.configuration.import_module", note)
     monkeypatch.setenv("KUBECONFIG", "/nowhere/at/all")
     with pytest.raises(ClusterUnavailable):
         await load_transport()
@@ -169,7 +169,8 @@ async def test_a_broken_kubeconfig_prevents_no_start(
 async def test_without_a_cluster_nothing_is_read_and_that_is_said(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     cluster = await connect("auto", redact=str)
     assert isinstance(cluster, NoCluster)
