@@ -18,6 +18,7 @@ UNKNOWN = "unknown"
 CLASS_CHARACTERS = 400
 TEXT_CHARACTERS = 4096  # what comes later in one error text tells no causes apart
 FINGERPRINT_CHARACTERS = 24
+DIGEST_CHARACTERS = len("sha256:") + 12  # as much as people compare
 _EPHEMERAL_PORT = 32768  # where Linux starts to choose source ports
 
 
@@ -51,14 +52,24 @@ def normalise(text: str) -> str:
 def pulled_image(text: str) -> str:
     """The image that the text of a failed pull names, as the kubelet would write it; "" if none.
 
-    containerd writes names out: `docker.io/library/nginx:latest` for `nginx`.
+    containerd writes names out, `docker.io/library/nginx:latest` for `nginx`, and leaves out the
+    tag of one with a digest. CRI-O writes `docker://…`, or `reading manifest TAG in NAME`.
     """
     named = _IMAGE.search(text)
     if named is None:
-        return ""
-    name = named["image"] or named["bare"]
-    name = name.removeprefix("docker.io/").removeprefix("library/").removesuffix(":latest")
-    return _DIGEST.sub("<digest>", name)
+        # The last one: what mirrors answered stands before it.
+        named = next(reversed(list(_MANIFEST.finditer(text))), None)
+        if named is None:
+            return ""
+        joint = "@" if _DIGEST.fullmatch(named["tag"]) else ":"
+        name = f"{named['name']}{joint}{named['tag']}"
+    else:
+        name = named["image"] or named["source"] or named["bare"]
+    name = name.removeprefix("index.").removeprefix("docker.io/").removeprefix("library/")
+    if digest := _DIGEST.search(name):
+        before = _TAG.sub("", name[: digest.start()].rstrip("@"))
+        return f"{before}@{digest[0][:DIGEST_CHARACTERS]}"
+    return name.removesuffix(":latest")
 
 
 @lru_cache(maxsize=1024)
@@ -72,6 +83,8 @@ _Texts = tuple[tuple[str, re.Pattern[str], str | _Rewrite], ...]
 
 
 def _class_of(text: str, own: _Texts) -> str:
+    # What the kubelet puts before an event that it has said often.
+    text = text.removeprefix("(combined from similar events): ")
     if "[redacted:" in text:
         text = _REDACTED.sub("[redacted]", text)
     # `marker in text` costs a fraction of a search, and most texts match no row or one.
@@ -115,6 +128,17 @@ def _quota(found: re.Match[str]) -> str:
     return f"exceeded quota {found['quota']}: {', '.join(wanted)}"
 
 
+def _no_answer(found: re.Match[str]) -> str:
+    # A webhook that goes away refuses, has no endpoints and lets callers wait, in turns.
+    if _NO_ANSWER.search(found.string, found.end()):
+        return f"webhook {found['webhook']} does not answer"
+    return _rewritten(found.string)
+
+
+def _wrong_port(found: re.Match[str]) -> str:
+    return f"Service {found['service']} has no port {found['port']}"
+
+
 def _unmounted(found: re.Match[str]) -> str:
     return f"cannot mount volumes {' '.join(sorted(_rewritten(found['volumes']).split()))}"
 
@@ -132,7 +156,14 @@ def _node_condition(found: re.Match[str]) -> str:
 
 _IMAGE = re.compile(
     r"(?:image|reference) \"(?P<image>[^\"\s]{1,500})\""
+    r"|docker://(?P<source>[^\s,]{1,500})(?=:\s)"
     r"|(?:manifest|access denied) for (?P<bare>[^\s,]{1,500})"
+)
+_MANIFEST = re.compile(r"reading manifest (?P<tag>\S{1,200}) in (?P<name>[^\s,]{1,500})(?=:\s)")
+_TAG = re.compile(r":[^:/]*$")
+_NO_ANSWER = re.compile(
+    r"connection refused|connection reset|no endpoints available|deadline exceeded|timeout"
+    r"|no route to host|EOF"
 )
 _REDACTED = re.compile(r"\[redacted:[^\]\s]{1,80}\]")
 _DIGEST = re.compile(r"sha(?:256|512):[0-9a-f]{32,128}")
@@ -155,6 +186,8 @@ _ANY_KIND: _Texts = (
     ("pull", re.compile(r"pull(?:ing)? (?:and unpack )?image|pull access denied"), _pull),
     ("failed to resolve reference", re.compile(r"failed to resolve reference"), _pull),
     ("manifest for ", re.compile(r"manifest for "), _pull),
+    ("docker://", re.compile(r"initializing source docker://"), _pull),
+    ("reading manifest ", _MANIFEST, _pull),
     (
         "probe ",
         re.compile(r"(?:Readiness|Liveness|Startup) probe (?:failed|errored)"),
@@ -169,6 +202,11 @@ _ANY_KIND: _Texts = (
         "exceeded quota: ",
         re.compile(r"exceeded quota: (?P<quota>[^\s,]+), requested: (?P<wanted>[^\s]+), used:"),
         _quota,
+    ),
+    (
+        "failed calling webhook ",
+        re.compile(r"failed calling webhook \"(?P<webhook>[^\"\s]{1,253})\""),
+        _no_answer,
     ),
     ("unmounted volumes=[", re.compile(r"unmounted volumes=\[(?P<volumes>[^\]]*)\]"), _unmounted),
     ("low on resource: ", re.compile(r"low on resource: (?P<resource>[\w-]+)"), _evicted),
@@ -217,6 +255,13 @@ _OF_KIND: dict[str, _Texts] = {
                 re.DOTALL,
             ),
             _node_condition,
+        ),
+    ),
+    "HTTPRoute": (
+        (
+            " is using port ",
+            re.compile(r"is using port '(?P<port>\d+)' but .* service '(?P<service>[^']+)'"),
+            _wrong_port,
         ),
     ),
     "ServiceAccount": (

@@ -43,7 +43,7 @@ def title(subject: ObjectRef, errors: Sequence[str]) -> str:
 
 def _words(error: str) -> tuple[str, int]:
     """What one error says, and the row that said it: earlier rows tell more."""
-    text = " ".join(error[:2000].split())
+    text = " ".join(error[:2000].split()).removeprefix("(combined from similar events): ")
     for rank, (pattern, words) in enumerate(_TEXTS):
         if found := pattern.search(text):
             return (words if isinstance(words, str) else words(found)), rank
@@ -130,7 +130,8 @@ _TEXTS: tuple[tuple[re.Pattern[str], _Words], ...] = tuple(
             _says("container {container} keeps crashing"),
         ),
         (
-            r"pull(?:ing)? (?:and unpack )?image|pull access denied|failed to resolve reference|manifest for ",
+            r"pull(?:ing)? (?:and unpack )?image|pull access denied|failed to resolve reference"
+            r"|manifest for |initializing source docker://|reading manifest \S+ in ",
             _image_of,
         ),
         (

@@ -47,6 +47,31 @@ ONE_PROBLEM = {
         'Back-off pulling image "ghcr.io/org/app"',
         'rpc error: code = Unknown desc = failed to pull and unpack image "ghcr.io/org/app:latest": 403 Forbidden',
     ),
+    "a failed pull by CRI-O": (
+        "Pod",
+        'Back-off pulling image "quay.io/org/app:v1"',
+        "rpc error: code = Unknown desc = reading manifest v1 in quay.io/org/app: unauthorized: access to the requested resource is not authorized",
+        "rpc error: code = Unknown desc = initializing source docker://quay.io/org/app:v1: reading manifest v1 in quay.io/org/app: manifest unknown",
+        "unable to pull image or OCI artifact: pull image err: initializing source docker://quay.io/org/app:v1: pinging container registry quay.io: i/o timeout; artifact err: get manifest: timeout",
+        "rpc error: code = Unknown desc = (Mirrors also failed: [mirror.local:5000/org/app:v1: reading manifest v1 in mirror.local:5000/org/app: manifest unknown]): quay.io/org/app:v1: reading manifest v1 in quay.io/org/app: unauthorized: no",
+    ),
+    "a failed pull of an image with tag and digest": (
+        "Pod",
+        f'Back-off pulling image "ghcr.io:443/org/app:v1@sha256:{"ab" * 32}"',
+        f'rpc error: code = NotFound desc = failed to pull and unpack image "ghcr.io:443/org/app@sha256:{"ab" * 32}": not found',
+        f"reading manifest sha256:{'ab' * 32} in ghcr.io:443/org/app: manifest unknown",
+    ),
+    "a webhook that went away": (
+        "ReplicaSet",
+        'Internal error occurred: failed calling webhook "inject.example.com": failed to call webhook: Post "https://inject.mesh.svc:443/inject?timeout=10s": dial tcp 10.96.44.13:443: connect: connection refused',
+        'Internal error occurred: failed calling webhook "inject.example.com": failed to call webhook: Post "https://inject.mesh.svc:443/inject?timeout=10s": no endpoints available for service "inject"',
+        'Internal error occurred: failed calling webhook "inject.example.com": failed to call webhook: Post "https://inject.mesh.svc:443/inject?timeout=10s": context deadline exceeded',
+    ),
+    "an event that comes often": (
+        "Pod",
+        'MountVolume.SetUp failed for volume "cfg" : configmap "app-config" not found',
+        '(combined from similar events): MountVolume.SetUp failed for volume "cfg" : configmap "app-config" not found',
+    ),
     "a probe": (
         "Pod",
         "Readiness probe failed: HTTP probe failed with statuscode: 503",
@@ -169,6 +194,8 @@ PROBLEMS = {
         'Back-off pulling image "nginx:1.26"',
         'Back-off pulling image "httpd:1.25"',
         'Back-off pulling image "registry.local:5000/nginx:1.25"',
+        f'Back-off pulling image "nginx@sha256:{"1" * 64}"',
+        f'Back-off pulling image "nginx@sha256:{"2" * 64}"',
         'Failed to apply default image tag "nginx::1.25": could not parse image name',
         'Container image "nginx:1.25" is not present with pull policy of Never',
         'configmap "app-config" not found',
@@ -198,6 +225,14 @@ PROBLEMS = {
         'pods "web-7c5ddbdf54-" is forbidden: exceeded quota: a, requested: pods=1, used: pods=10, limited: pods=10',
         'pods "web-7c5ddbdf54-" is forbidden: exceeded quota: b, requested: pods=1, used: pods=10, limited: pods=10',
         'pods "web-7c5ddbdf54-" is forbidden: error looking up service account shop/web: serviceaccount "web" not found',
+        'Internal error occurred: failed calling webhook "a.example.com": failed to call webhook: connection refused',
+        'Internal error occurred: failed calling webhook "b.example.com": failed to call webhook: connection refused',
+        'Internal error occurred: failed calling webhook "a.example.com": failed to call webhook: tls: failed to verify certificate: x509: certificate signed by unknown authority',
+        'admission webhook "a.example.com" denied the request: no label',
+    ),
+    "HTTPRoute": (
+        "HTTPRoute's backend service 'web' is using port '80' but the corresponding K8s service 'shop/web' isn't configured with the same port.",
+        "HTTPRoute's backend service 'web' is using port '8080' but the corresponding K8s service 'shop/web' isn't configured with the same port.",
     ),
 }
 
@@ -290,6 +325,9 @@ def test_any_text_whatever_has_a_class_on_one_line(text: str) -> None:
         "ip-1-1",
         "0/3 nodes are available: ",
         "sha256:",
+        "docker://a",
+        "reading manifest a in a",
+        'failed calling webhook "a" ',
     ],
 )
 def test_no_text_takes_long(piece: str) -> None:
