@@ -1,5 +1,6 @@
 """Whose tokens they are, what they may do, and what time Slack has: answers with their headers."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,8 +8,9 @@ from email.utils import parsedate_to_datetime
 
 import aiohttp
 
-from aegis_sink.notify.errors import NotifyRefused, NotifyUnavailable
-from aegis_sink.notify.refusals import refusal, socket_refusal
+from aegis_sink.notify.errors import NotifyUnavailable, NotReached
+from aegis_sink.notify.refusals import RATE_CODES, UNSURE_CODES, refusal, socket_refusal
+from aegis_sink.unreached import why
 
 SECONDS = 15.0
 
@@ -27,11 +29,14 @@ async def account(token: str, *, api_url: str) -> Account:
     """Ask Slack. NotifyUnavailable: no answer; NotifyRefused: what is wrong with the token."""
     answer, headers = await _ask("auth.test", token, api_url)
     if answer.get("ok") is not True:
-        needed = str(answer.get("needed", ""))
-        raise refusal(str(answer.get("error", "")), doing="checking the token", needed=needed)
+        code = str(answer.get("error", ""))
+        if code in RATE_CODES or code in UNSURE_CODES:
+            raise NotifyUnavailable(f"Slack said {code} when checking the token")
+        needed, provided = str(answer.get("needed", "")), str(answer.get("provided", ""))
+        raise refusal(code, doing="checking the token", needed=needed, provided=provided)
     granted = headers.get("x-oauth-scopes", "")
     scopes = frozenset(scope.strip() for scope in granted.split(",") if scope.strip())
-    now = _time(headers.get("Date", ""))
+    now = _time(headers.get("date", ""))
     return Account(str(answer.get("user")), str(answer.get("team")), scopes, now)
 
 
@@ -51,18 +56,28 @@ async def _ask(
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout, trust_env=True) as session,
-            session.post(f"{api_url.rstrip('/')}/{method}", headers=authorization) as response,
+            session.post(
+                f"{api_url.rstrip('/')}/{method}", headers=authorization, allow_redirects=False
+            ) as response,
         ):
-            answer = await response.json(content_type=None)
-            headers = dict(response.headers)
-    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            body = await response.read()
+    except (aiohttp.ClientError, TimeoutError) as error:
         # Not chained: the request's text may hold the token.
-        raise NotifyUnavailable(
-            f"Slack cannot be asked at {api_url}: {type(error).__name__}"
-        ) from None
-    if not isinstance(answer, dict):
-        raise NotifyRefused(f"what answers at {api_url} is not Slack")
-    return answer, headers
+        raise NotReached(f"Slack cannot be asked at {api_url}: {why(error)}") from None
+    answer = _json(body)
+    if not isinstance(answer, dict) or "ok" not in answer:
+        raise NotReached(
+            f"what answers at {api_url} is not Slack (status {response.status}, "
+            f"{response.content_type}): a proxy, a login page, or a wrong AEGIS_SLACK_API_URL"
+        )
+    return answer, {name.lower(): value for name, value in response.headers.items()}
+
+
+def _json(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _time(text: str) -> datetime | None:

@@ -2,6 +2,7 @@
 
     NotifyError
       NotifyUnavailable    away for now: try again, after `retry_after` seconds when that is known
+        NotReached         no connection, or somebody else answers: the way there is to be looked at
       OutcomeUnknown       sent, but no answer came: look with `find` before posting again
       NotifyRefused        will not work until somebody acts: the text says what and where
         MessageGone        the message to edit is not there any more
@@ -24,12 +25,26 @@ class NotifyUnavailable(NotifyError):
         self.retry_after = retry_after
 
 
+class NotReached(NotifyUnavailable):
+    """Nobody answers, or not who should: a firewall, a proxy, DNS, a login page."""
+
+
 class OutcomeUnknown(NotifyError):
     """The request left and no answer came: it may have been posted. Search before posting again."""
 
 
 class NotifyRefused(NotifyError):
-    """Refused until somebody changes a setting, a scope or a channel."""
+    """Refused until somebody changes a setting, a scope or a channel.
+
+    `found` is what is wrong, `fix` what to do about it, "" where the text says all. `code` is the
+    other side's word for it, "" where it has none.
+    """
+
+    def __init__(self, message: str, *, fix: str = "", code: str = "") -> None:
+        super().__init__(f"{message}: {fix}" if fix else message)
+        self.found = message
+        self.fix = fix
+        self.code = code
 
 
 class MessageGone(NotifyRefused):
@@ -42,7 +57,3 @@ class MessageFrozen(NotifyRefused):
 
 class MessageRefused(NotifyRefused):
     """This one message was refused, also as plain text. `code` is the other side's error code."""
-
-    def __init__(self, message: str, *, code: str) -> None:
-        super().__init__(message)
-        self.code = code

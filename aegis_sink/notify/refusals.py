@@ -1,6 +1,7 @@
 """Slack's error codes as errors of ours that say what to do (docs.slack.dev, method pages)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from aegis_sink.notify.errors import (
     MessageFrozen,
@@ -52,42 +53,93 @@ APP_TOKEN_CODES = frozenset(
     }
 )
 
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What a code means, and what to do about it."""
+
+    means: str
+    do: str
+
+
 _TOKEN = "set AEGIS_SLACK_BOT_TOKEN to the bot token (xoxb-…) of an installed app"  # noqa: S105
+_AGAIN = f"install the app again, and {_TOKEN}"
 _WEBHOOK = "make a new incoming webhook and set AEGIS_SLACK_WEBHOOK_URL to it"
-_ADVICE = {
-    "not_authed": _TOKEN,
-    "invalid_auth": _TOKEN,
-    "account_inactive": f"the app was removed from the workspace: install it again, and {_TOKEN}",
-    "token_revoked": f"the token was revoked: install the app again, and {_TOKEN}",
-    "token_expired": f"the token has expired: install the app again, and {_TOKEN}",
-    "not_allowed_token_type": _TOKEN,
-    "channel_not_found": (
-        "there is no such channel for this app: set AEGIS_SLACK_CHANNEL to its id (C…), and invite "
-        "the app when it is private (/invite in the channel)"
+_CHANNEL = "set AEGIS_SLACK_CHANNEL to another channel"
+_MOVING = Advice(
+    "the workspace is being moved into an Enterprise organization",
+    "wait until that is done, nothing is to be changed here",
+)
+_ADVICE: Mapping[str, Advice] = {
+    "not_authed": Advice("no token was sent", _TOKEN),
+    "invalid_auth": Advice("Slack knows no such token, or takes none from this address", _TOKEN),
+    "account_inactive": Advice(
+        "the app was removed from the workspace", f"install it again, and {_TOKEN}"
     ),
-    "not_in_channel": "invite the app: type /invite in the channel and choose it",
-    "no_such_subteam": "there is no such user group: set AEGIS_SLACK_ALLOWED_GROUPS to ids (S…)",
-    "is_archived": "the channel is archived: unarchive it or choose another AEGIS_SLACK_CHANNEL",
-    "channel_is_archived": f"the channel is archived: unarchive it, or {_WEBHOOK}",
-    "restricted_action": "the workspace lets only some members post there: ask its owner",
-    "restricted_action_read_only_channel": "the channel is read-only: choose another",
-    "team_access_not_granted": "the app is not installed in this workspace: ask its admin",
-    "ekm_access_denied": "the workspace's admins have suspended posting",
-    "action_prohibited": "the workspace forbids this webhook: ask its admin",
-    "posting_to_general_channel_denied": "the app may not post to #general: choose another channel",
-    "invalid_token": f"the webhook URL is not valid any more: {_WEBHOOK}",
-    "no_service": f"the webhook was disabled or removed: {_WEBHOOK}",
-    "no_service_id": f"the webhook URL is incomplete: {_WEBHOOK}",
-    "no_active_hooks": f"the webhook was disabled: {_WEBHOOK}",
-    "no_team": f"the workspace of the webhook is gone: {_WEBHOOK}",
-    "team_disabled": f"the workspace of the webhook is disabled: {_WEBHOOK}",
+    "token_revoked": Advice("the token was revoked", _AGAIN),
+    "token_expired": Advice(
+        "the token has expired, since the app rotates its tokens",
+        f"make the app anew without that (k8sgpt/slack-app-manifest.yaml), or {_AGAIN}",
+    ),
+    "not_allowed_token_type": Advice("this kind of token may not do that", _TOKEN),
+    "access_denied": Advice("the workspace does not let the app in", "ask its admin to approve it"),
+    "accesslimited": Advice(
+        "the workspace takes nothing from this network", "ask its admin to allow this address"
+    ),
+    "org_login_required": _MOVING,
+    "team_added_to_org": _MOVING,
+    "enterprise_is_restricted": Advice(
+        "the token is the whole organization's", f"install the app in one workspace, and {_TOKEN}"
+    ),
+    "two_factor_setup_required": Advice(
+        "the workspace wants a second factor of everybody",
+        "let the person who installed the app set one up",
+    ),
+    "no_permission": Advice(
+        "the app lacks a permission",
+        "give it the scopes of k8sgpt/slack-app-manifest.yaml, and install it again",
+    ),
+    "channel_not_found": Advice(
+        "there is no such channel for this app",
+        "set AEGIS_SLACK_CHANNEL to its id (C…), and invite the app when it is private "
+        "(/invite in the channel)",
+    ),
+    "not_in_channel": Advice(
+        "the app is not in the channel", "invite it: type /invite in the channel and choose it"
+    ),
+    "no_such_subteam": Advice(
+        "there is no such user group", "set AEGIS_SLACK_ALLOWED_GROUPS to ids (S…)"
+    ),
+    "is_archived": Advice("the channel is archived", f"unarchive it, or {_CHANNEL}"),
+    "channel_is_archived": Advice("the channel is archived", f"unarchive it, or {_WEBHOOK}"),
+    "restricted_action": Advice(
+        "the workspace lets only some members post there", f"ask its owner, or {_CHANNEL}"
+    ),
+    "restricted_action_read_only_channel": Advice("the channel is read-only", _CHANNEL),
+    "team_access_not_granted": Advice(
+        "the app is not installed in this workspace", "ask its admin to install it"
+    ),
+    "ekm_access_denied": Advice(
+        "the workspace's admins have suspended the use of its keys", "ask them"
+    ),
+    "action_prohibited": Advice("the workspace forbids this webhook", "ask its admin"),
+    "posting_to_general_channel_denied": Advice("the app may not post to #general", _CHANNEL),
+    "invalid_token": Advice("the webhook URL is not valid any more", _WEBHOOK),
+    "no_service": Advice("the webhook was disabled or removed", _WEBHOOK),
+    "no_service_id": Advice("the webhook URL is incomplete", _WEBHOOK),
+    "no_active_hooks": Advice("the webhook was disabled", _WEBHOOK),
+    "no_team": Advice("the workspace of the webhook is gone", _WEBHOOK),
+    "team_disabled": Advice("the workspace of the webhook is disabled", _WEBHOOK),
 }
 
 
 def refusal(
-    code: str, *, doing: str, needed: str = "", messages: Sequence[str] = ()
+    code: str, *, doing: str, needed: str = "", provided: str = "", messages: Sequence[str] = ()
 ) -> NotifyRefused:
-    """The error for Slack's `code`. `doing` is "posting to #ops"; `needed` are missing scopes."""
+    """The error for Slack's `code`. `doing` is "posting to #ops".
+
+    `needed` are scopes any of which would do, `provided` those the app has.
+    """
     if code in MESSAGE_CODES:
         details = f" ({'; '.join(messages)})" if messages else ""
         return MessageRefused(f"Slack refused the message when {doing}: {code}{details}", code=code)
@@ -98,21 +150,36 @@ def refusal(
             f"Slack said {code} when {doing}: the message cannot be changed any more"
         )
     if code == "missing_scope":
-        scopes = " or ".join(sorted(filter(None, needed.replace(" ", "").split(",")))) or "a scope"
-        return NotifyRefused(
-            f"Slack said missing_scope when {doing}: give the app {scopes} under "
-            '"OAuth & Permissions" and install it again (k8sgpt/slack-app-manifest.yaml names each)'
-        )
-    advice = _ADVICE.get(code, "see the page of the method on docs.slack.dev")
-    return NotifyRefused(f"Slack said {code} when {doing}: {advice}")
+        advice = _scope(needed, provided)
+    else:
+        advice = _ADVICE.get(code, Advice("", "see the page of the method on docs.slack.dev"))
+    said = f"Slack said {code} when {doing}"
+    return NotifyRefused(
+        f"{said}: {advice.means}" if advice.means else said, fix=advice.do, code=code
+    )
+
+
+def _scope(needed: str, provided: str) -> Advice:
+    scopes = " or ".join(sorted(_scopes(needed))) or "a scope"
+    has = ", ".join(sorted(_scopes(provided)))
+    return Advice(
+        f"the app has not {scopes}" + (f" (it has {has})" if has else ""),
+        f'give the app {scopes} under "OAuth & Permissions" and install it again '
+        "(k8sgpt/slack-app-manifest.yaml names each)",
+    )
+
+
+def _scopes(text: str) -> set[str]:
+    return set(text.replace(",", " ").split())
 
 
 def socket_refusal(code: str) -> NotifyError:
     """The error for Slack's `code` when Socket Mode is opened, which has a token of its own."""
     if code in APP_TOKEN_CODES:
         return NotifyRefused(
-            f"Slack said {code} when opening Socket Mode: set AEGIS_SLACK_APP_TOKEN to an "
-            "app-level token (xapp-…) with the scope connections:write, made under "
-            '"Basic Information", and turn Socket Mode on'
+            f"Slack said {code} when opening Socket Mode",
+            fix="set AEGIS_SLACK_APP_TOKEN to an app-level token (xapp-…) with the scope "
+            'connections:write, made under "Basic Information", and turn Socket Mode on',
+            code=code,
         )
     return NotifyUnavailable(f"Slack said {code} when opening Socket Mode")

@@ -20,6 +20,7 @@ from aegis_sink.notify.errors import (
     NotifyError,
     NotifyRefused,
     NotifyUnavailable,
+    NotReached,
     OutcomeUnknown,
 )
 from aegis_sink.notify.message import compose
@@ -287,7 +288,7 @@ class SlackBot:
         except SlackApiError as exc:
             error = self._refused(exc, doing=doing, repeatable=repeatable)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as exc:
-            error = NotifyUnavailable(f"Slack cannot be reached when {doing}: {why(exc)}")
+            error = NotReached(f"Slack cannot be reached when {doing}: {why(exc)}")
         except aiohttp.InvalidURL:
             error = NotifyRefused("AEGIS_SLACK_API_URL is not a URL")
         except (aiohttp.ClientError, TimeoutError) as exc:
@@ -313,14 +314,19 @@ class SlackBot:
         if code and code not in UNSURE_CODES:
             detail = _dict(answer.get("response_metadata")).get("messages")
             messages = [str(m) for m in detail] if isinstance(detail, list) else []
-            needed = str(answer.get("needed", ""))
-            return refusal(code, doing=doing, needed=needed, messages=messages)
+            return refusal(
+                code,
+                doing=doing,
+                needed=str(answer.get("needed", "")),
+                provided=str(answer.get("provided", "")),
+                messages=messages,
+            )
         return _unsure(f"Slack answered {code or status} when {doing}", repeatable)
 
     def _shown(self, channel: str) -> str:
         """A channel as people know it: its id where that is given, else its name with a #."""
         channel = (channel or self._channel).strip()
-        return channel if _CHANNEL_ID.fullmatch(channel) else f"#{channel.removeprefix('#')}"
+        return channel if is_channel_id(channel) else f"#{channel.removeprefix('#')}"
 
     async def _resolve(self, channel: str) -> str:
         """The channel's id: as set, as Slack told it on a post, or looked up by name."""
@@ -372,6 +378,11 @@ class SlackBot:
         )
         client.proxy = None
         return client
+
+
+def is_channel_id(channel: str) -> bool:
+    """Whether this is a channel's id and not its name."""
+    return bool(_CHANNEL_ID.fullmatch(channel.strip()))
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float:

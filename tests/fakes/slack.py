@@ -115,6 +115,8 @@ class FakeSlack:
                 Channel(ARCHIVED_CHANNEL, "old-ops", archived=True),
             )
         }
+        self.refusing: dict[str, str] = {}
+        """Method → the error it answers, for those that have no cause here."""
         self.faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
         self.calls: list[Call] = []
         self.responses: list[Json] = []
@@ -309,6 +311,8 @@ class FakeSlack:
         }
         if method not in handlers:
             raise SlackRefusal("unknown_method", req_method=method)
+        if method in self.refusing:
+            raise SlackRefusal(self.refusing[method])
         authorization = request.headers.get("Authorization", "")
         if not authorization:
             raise SlackRefusal("not_authed")
