@@ -1,7 +1,7 @@
 """Write the parts of the chart that follow the program: settings, secrets and read rights.
 
-`python helm/generated.py` after a setting, a kind in `aegis_sink/cluster/resources.py` or a right beside it changed;
-tests/unit/ship compares.
+`python helm/generated.py` after a setting, a kind in `aegis_sink/cluster/resources.py`, a right
+beside it or a default in values.yaml changed; tests/unit/ship compares.
 """
 
 import json
@@ -20,6 +20,7 @@ from aegis_sink.settings import Settings
 CHART = Path(__file__).parent / "aegis-sink"
 RBAC = CHART / "files" / "rbac.yaml"
 SCHEMA = CHART / "values.schema.json"
+VALUES = CHART / "values.yaml"
 
 OURS = frozenset(
     {"host", "port", "database_url", "allow_unauthenticated", "lease_name", "lease_namespace"}
@@ -30,6 +31,8 @@ SECRETS = frozenset(
     for name, field in Settings.model_fields.items()
     if SecretStr in (field.annotation, *get_args(field.annotation))
 )
+OWN = frozenset({"resources", "labels"})
+"""Maps of the user's own: their defaults may be taken away."""
 
 _DURATION = {
     "type": "string",
@@ -45,7 +48,8 @@ def rbac() -> str:
 
 
 def schema() -> str:
-    """values.schema.json with `settings` and `secrets` as the program has them now."""
+    """values.schema.json with `settings` and `secrets` as the program has them now, and what must
+    be there as values.yaml has it."""
     document = json.loads(SCHEMA.read_text())
     fields = Settings.model_fields
     document["properties"]["settings"]["properties"] = {
@@ -56,7 +60,20 @@ def schema() -> str:
     document["properties"]["secrets"]["properties"] = {
         name: {"$ref": "#/$defs/fromSecret"} for name in fields if name in SECRETS - OURS
     }
+    _require(document, yaml.safe_load(VALUES.read_text()))
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _require(section: dict[str, Any], defaults: dict[str, Any]) -> None:
+    """Names what must be there. An empty value (null) takes a default away in helm: a network
+    policy would be gone in silence, a template stop at a nil pointer."""
+    section["required"] = [
+        name for name, default in defaults.items() if default and name not in OWN
+    ]
+    for name, default in defaults.items():
+        below = section["properties"][name]
+        if "properties" in below and name not in ("settings", "secrets"):
+            _require(below, default)
 
 
 def _rules(part: Part) -> list[dict[str, list[str]]]:

@@ -1,23 +1,25 @@
 {{- define "aegis-sink.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 53 | trimSuffix "-" }}
+{{- default .Chart.Name .Values.nameOverride | trunc 53 | trimAll "-." }}
 {{- end }}
 
 {{/* At most 52: a StatefulSet's pods carry the name and a hash of 10 in a label of at most 63. A
-release's name may have dots, a Service's may not. */}}
+release's name may have dots and begin with a digit, a Service's may not. */}}
 {{- define "aegis-sink.fullname" -}}
 {{- $name := include "aegis-sink.name" . }}
 {{- $full := printf "%s-%s" .Release.Name $name }}
 {{- if .Values.fullnameOverride }}
 {{- $full = .Values.fullnameOverride }}
+{{- else if regexMatch "^[0-9]" .Release.Name }}
+{{- $full = printf "%s-%s" $name .Release.Name }}
 {{- else if contains $name .Release.Name }}
 {{- $full = .Release.Name }}
 {{- end }}
-{{- $full | replace "." "-" | trunc 52 | trimSuffix "-" }}
+{{- $full | replace "." "-" | trunc 52 | trimAll "-" }}
 {{- end }}
 
 {{- define "aegis-sink.selector" -}}
-app.kubernetes.io/name: {{ include "aegis-sink.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "aegis-sink.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: sink
 {{- end }}
 

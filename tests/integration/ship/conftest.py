@@ -58,7 +58,7 @@ def render(helm: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -
         profile: str = "", values: dict[str, Any] | None = None, release: str = "aegis-sink"
     ) -> list[dict[str, Any]]:
         given = folder / f"{abs(hash(json.dumps(values, default=str)))}.yaml"
-        given.write_text(yaml.safe_dump(values or {}))
+        given.write_text(json.dumps(values or {}, ensure_ascii=False))  # 1e3 stays a text
         chosen = ["-f", str(CHART / "profiles" / f"{profile}.yaml")] if profile else []
         text = helm("template", release, str(CHART), "-n", "aegis", *chosen, "-f", str(given))
         return [d for d in yaml.safe_load_all(text) if d]

@@ -1,8 +1,9 @@
 """What the chart renders, and what it refuses."""
 
 import re
+import runpy
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from aegis_sink.settings import load
 from tests.integration.ship.conftest import CHART, Refused, Render, of
 
 PROFILES = ["minimal", "standard", "full"]
+DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text())
+generated: dict[str, Any] = runpy.run_path(str(CHART.parent / "generated.py"))
 
 
 def container(objects: list[dict[str, Any]]) -> dict[str, Any]:
@@ -181,6 +184,10 @@ def test_without_a_cluster_there_are_no_rights_and_no_token(render: Render) -> N
         ({"ingress": {"enabled": True}}, "ingress.host"),
         ({"serviceAccount": {"create": False}}, "serviceAccount.name"),
         ({"typo": 1}, "'typo' not allowed"),
+        ({"resources": {"limit": {"memory": "1Gi"}}}, "'limit' not allowed"),
+        ({"extraEnv": [{"name": "A", "vlaue": "b"}]}, "'vlaue' not allowed"),
+        ({"extraEnv": [{"name": "A", "value": 1}]}, "/extraEnv/0/value"),
+        ({"fullnameOverride": "Aegis"}, "/fullnameOverride"),
         *(
             ({"rbac": {"extraRules": [{"apiGroups": [g], "resources": [r], "verbs": [v]}]}}, at)
             for g, r, v, at in [
@@ -226,6 +233,8 @@ def test_the_volume_is_claimed_named_or_forgotten(render: Render) -> None:
     ]
     gone = of("StatefulSet", render(values={"persistence": {"enabled": False}}))["spec"]
     assert gone["template"]["spec"]["volumes"] == [{"name": "data", "emptyDir": {}}]
+    none = of("StatefulSet", render(values={"persistence": {"storageClass": "-"}}))["spec"]
+    assert none["volumeClaimTemplates"][0]["spec"]["storageClassName"] == ""
 
 
 def test_own_environment_and_volumes_reach_the_pod(render: Render) -> None:
@@ -290,7 +299,9 @@ def test_the_notes_print_the_sink_that_works(
         assert sink == file["spec"]["sink"]
 
 
-@pytest.mark.parametrize("release", ["aegis.one", "a" * 53, f"{'a' * 50}.b"])
+@pytest.mark.parametrize(
+    "release", ["aegis.one", "a" * 53, f"{'a' * 50}.b", f"{'a' * 50}--b", "123", "1-aegis-sink"]
+)
 def test_any_name_of_a_release_gives_names_that_the_api_server_takes(
     render: Render, release: str
 ) -> None:
@@ -322,3 +333,105 @@ def test_every_helm_command_of_the_documents_renders(helm: Callable[..., str], p
         given = [str(root / w) if w.startswith("helm/") else w for w in words]
         rendered = helm("template", "aegis-sink", *(w for w in given if w != "--reuse-values"))
         assert "kind: StatefulSet" in rendered
+
+
+def places(section: dict[str, Any], *above: str) -> Iterator[tuple[str, ...]]:
+    """The path of every section of values.yaml and of every value that is not empty there."""
+    for name, value in section.items():
+        if value and name not in generated["OWN"]:
+            yield (*above, name)
+            if isinstance(value, dict) and name != "settings":  # these have defaults below them
+                yield from places(value, *above, name)
+
+
+@pytest.mark.parametrize("place", [*places(DEFAULTS)], ids=".".join)
+def test_an_empty_value_is_refused_with_its_name(render: Render, place: tuple[str, ...]) -> None:
+    """`networkPolicy:` with every line below commented out is null, and null takes a default
+    away in helm."""
+    values: Any = None
+    for name in reversed(place):
+        values = {name: values}
+    with pytest.raises(Refused) as refused:
+        render(values=values)
+    assert f"missing property '{place[-1]}'" in str(refused.value)
+
+
+def test_defaults_of_the_users_own_maps_may_be_taken_away(render: Render) -> None:
+    objects = render("full", {"resources": None, "dashboard": {"labels": None}})
+    assert container(objects)["resources"] is None
+    assert "grafana_dashboard" not in of("ConfigMap", objects)["metadata"]["labels"]
+
+
+TEXTS = ["2024", "1e3", "true", "null", "0x1f", "off", "2024-10-01"]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_text_that_looks_like_a_number_stays_a_text(render: Render, text: str) -> None:
+    """Every name and text a user may give, at once: each object differs in texts alone."""
+
+    def types(value: object) -> object:
+        if isinstance(value, dict):
+            return {k if isinstance(k, str) else type(k): types(v) for k, v in value.items()}
+        if isinstance(value, list):
+            return [types(v) for v in value]
+        return type(value)
+
+    def rendered(text: str, name: str) -> list[dict[str, Any]]:
+        secret = {"name": text, "key": text}
+        values = {
+            "image": {"repository": text, "tag": text},
+            "imagePullSecrets": [{"name": text}],
+            "nameOverride": name,
+            "fullnameOverride": name,
+            "settings": {"cluster_name": text, "llm_model": text, "results_namespace": text},
+            "secrets": {"webhook_token": secret, "api_token": secret},
+            "persistence": {"storageClass": text},
+            "serviceAccount": {"name": text},
+            "rbac": {"namespaces": [text]},
+            "ingress": {"className": text, "host": text, "tlsSecretName": text},
+            "networkPolicy": {
+                f"{who}Namespace": text for who in ("k8sgpt", "ingress", "monitoring", "model")
+            },
+            "priorityClassName": text,
+            "k8sgpt": {"name": name, "namespace": text, "version": text, "sinkSecret": secret},
+            "ollama": {"create": True, "image": text},
+        }
+        return [
+            *render("full", values, text),
+            *render(values={"persistence": {"existingClaim": text}}),
+        ]
+
+    assert types(rendered(text, "true")) == types(rendered("plain", "plain"))
+
+
+HOSTILE = [
+    '"',
+    "'",
+    "a: b",
+    "x\ny: z",
+    "*.example.com",
+    "- ",
+    "{{ .Values }}",
+    "#",
+    "ünïcödé 🙂",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_text_cannot_become_structure(render: Render, text: str) -> None:
+    objects = render(
+        "full",
+        {
+            "settings": {"cluster_name": text, "runbook_url": text},
+            "ingress": {"host": text, "className": text, "tlsSecretName": text},
+            "image": {"repository": text},
+            "persistence": {"storageClass": text},
+            "priorityClassName": text,
+            "serviceAccount": {"name": text},
+        },
+    )
+    assert environment(objects)["AEGIS_CLUSTER_NAME"] == text
+    assert of("Ingress", objects)["spec"]["rules"][0]["host"] == text
+    assert of("ServiceAccount", objects)["metadata"]["name"] == text
+    claim = of("StatefulSet", objects)["spec"]["volumeClaimTemplates"][0]["spec"]
+    assert claim["storageClassName"] == text
