@@ -14,14 +14,10 @@ from aegis_sink.cluster.connection import Connection
 from aegis_sink.cluster.discovery import Discovery
 from aegis_sink.cluster.document import Document
 from aegis_sink.cluster.errors import ClusterError, ObjectGone
+from aegis_sink.cluster.lease import pod_namespace
 from aegis_sink.cluster.reader import Budget, Reader
 from aegis_sink.doctor.check import Check, Health, failed, ok, skipped, warning
-from aegis_sink.doctor.cluster import (
-    check_api_server,
-    check_crds,
-    check_rights,
-    check_server_clock,
-)
+from aegis_sink.doctor.cluster import check_api_server, check_crds, check_server_clock
 from aegis_sink.doctor.database import check_database
 from aegis_sink.doctor.k8sgpt import (
     AS_IN_THE_DOCUMENTS,
@@ -33,6 +29,7 @@ from aegis_sink.doctor.k8sgpt import (
 )
 from aegis_sink.doctor.model import check_model
 from aegis_sink.doctor.operator import check_operator, operators
+from aegis_sink.doctor.rights import Lease, check_rights
 from aegis_sink.doctor.slack import check_slack
 from aegis_sink.model import ObjectRef
 from aegis_sink.service import model_options
@@ -142,7 +139,12 @@ class Examination:
                 return
             yield check_server_clock(connection)
             results = self.settings.results_namespace or ""
-            async for check in check_rights(connection, self.namespace, results):
+            lease = Lease(
+                self.settings.lease_namespace or pod_namespace(), self.settings.lease_name
+            )
+            async for check in check_rights(
+                connection, namespace=self.namespace, results_namespace=results, lease=lease
+            ):
                 yield check
             async for check in check_crds(connection):
                 yield check

@@ -136,15 +136,20 @@ def connected(
     budget: Budget | None = None,
     request_seconds: float = 5.0,
 ) -> KubernetesCluster:
-    """The real client on the fake server, through the real transport of the kubernetes package."""
+    """The real client on the fake server."""
+    return KubernetesCluster(
+        connection(fake.url, request_seconds), redact=redact, budget=budget or Budget()
+    )
+
+
+def connection(url: str, request_seconds: float = 5.0) -> Connection:
+    """Requests to a server, through the real transport of the kubernetes package."""
 
     async def load() -> tuple[Credentials, Transport]:
         from kubernetes.aio.client.configuration import Configuration
         from kubernetes.aio.client.rest import RESTClientObject
 
-        configuration = Configuration(host=fake.url)
+        configuration = Configuration(host=url)
         return configuration, RESTClientObject(configuration)
 
-    return KubernetesCluster(
-        Connection(load, request_seconds=request_seconds), redact=redact, budget=budget or Budget()
-    )
+    return Connection(load, request_seconds=request_seconds)
