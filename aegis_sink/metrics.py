@@ -17,6 +17,8 @@ class Metrics:
             registry=self.registry,
         )
         self._post_of: dict[tuple[str, str], Counter] = {}
+        for outcome in ("refused", "not_stored"):  # increase() of an alert sees no series begin
+            self._posts.labels("webhook", outcome)
         self._cut = Counter(
             "aegis_sink_connections_cut",
             "Connections closed by the server, by reason (slow_request, slow_reader, "
@@ -92,6 +94,11 @@ class Metrics:
         self._writes = Gauge(
             "aegis_sink_store_waiting_writes",
             "Writes that wait for a commit.",
+            registry=self.registry,
+        )
+        self._refuses = Gauge(
+            "aegis_sink_store_refuses",
+            "1 when the database refused the last write, else 0.",
             registry=self.registry,
         )
         self._inbox = Gauge(
@@ -200,6 +207,7 @@ class Metrics:
         quarantined: int,
         quarantine_bytes: int,
         waiting_writes: int,
+        refuses: bool,
         inbox: int,
     ) -> bytes:
         """The exposition text, with what the store holds at this moment."""
@@ -212,6 +220,7 @@ class Metrics:
             for label, count in counts.items():
                 gauge.labels(label).set(count)
         self._writes.set(waiting_writes)
+        self._refuses.set(refuses)
         self._inbox.set(inbox)
         self._quarantine.set(quarantined)
         self._quarantine_bytes.set(quarantine_bytes)

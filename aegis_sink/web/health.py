@@ -77,6 +77,7 @@ class Health:
             quarantined=count,
             quarantine_bytes=stored,
             waiting_writes=self.database.waiting,
+            refuses=self.database.refuses,
             inbox=posts,
         )
         return Response(body, media_type=CONTENT_TYPE_LATEST)

@@ -199,9 +199,11 @@ async def test_it_is_not_ready_while_the_database_takes_no_writes(served: Any) -
     answer = await served.get("/readyz")
     assert answer.status == 503
     assert "disk is full" in answer.json["database"]
+    assert b"aegis_sink_store_refuses 1.0" in (await served.get("/metrics")).body
     database.write = taken
     assert (await served.get("/readyz")).status == 200
     assert not database.refuses
+    assert b"aegis_sink_store_refuses 0.0" in (await served.get("/metrics")).body
 
 
 async def test_quarantine_lists_the_newest_first(served: Any) -> None:

@@ -86,6 +86,18 @@ def test_alerts_and_dashboard_ask_for_metrics_that_exist() -> None:
         assert asked - exposed() == set(), path.name
 
 
+def test_posts_that_an_alert_counts_are_at_zero_before_the_first() -> None:
+    """`increase()` does not see a series begin at 1, and K8sGPT's next post may be 17 minutes
+    away."""
+    text = (CHART / "files" / "alerts.yaml").read_text()
+    counted = set(re.findall(r'door="webhook",outcome="(\w+)"', text))
+    assert counted
+    at_first = Metrics().registry
+    for outcome in counted:
+        series = {"door": "webhook", "outcome": outcome}
+        assert at_first.get_sample_value("aegis_sink_posts_total", series) == 0
+
+
 def test_every_metric_is_on_the_dashboard() -> None:
     text = (CHART / "dashboards" / "aegis-sink.json").read_text()
     names = {family.name for family in Metrics().registry.collect()}
