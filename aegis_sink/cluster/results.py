@@ -160,6 +160,9 @@ class Results:
                     continue
                 raise
             answer = body.document()
+            if not isinstance(answer.at("items").value, list):
+                # What stands between answers 200 too, and an empty list would end every incident.
+                raise ClusterUnavailable("the API server's answer is no list; is a proxy between?")
             yield Listed(tuple(_objects(answer)))
             token = answer.text("metadata", "continue")
             if not token:

@@ -69,6 +69,8 @@ class ResultsApi:
     lease_allowed: bool = True
     away: tuple[int, str] | None = None
     """(status, Retry-After) of every answer, as after a restart."""
+    list_body: object = None
+    """What stands between the sink and the server answers to each list, with status 200."""
     silent: bool = False
     lists: int = 0
     watches: list[dict[str, str]] = field(default_factory=list)
@@ -153,6 +155,8 @@ class ResultsApi:
             namespace = request.path.split("/namespaces/")[1].split("/")[0]
         if request.query.get("watch") == "true":
             return await self._watch(request, namespace)
+        if self.list_body is not None:
+            return web.json_response(self.list_body)
         return self._list(request, namespace)
 
     def _list(self, request: web.Request, namespace: str) -> web.Response:

@@ -112,6 +112,19 @@ async def test_a_list_whose_pages_expire_begins_again(api: ResultsApi) -> None:
         assert reader.restarts == ["expired"]
 
 
+@pytest.mark.parametrize("body", [{}, [], {"kind": "Status", "status": "Failure", "code": 500}])
+async def test_an_answer_that_is_no_list_is_not_taken_for_an_empty_one(
+    api: ResultsApi, body: object
+) -> None:
+    api.put(result("shop/one"))
+    async with reading(api) as reader:
+        await until(lambda: reader.lists)
+        api.list_body = body
+        reader.results.list_now()
+        await until(lambda: reader.hindered)
+        assert (reader.hindered[0].hindrance, set(reader.known)) == ("away", {"shopone"})
+
+
 async def test_410_inside_the_stream_takes_a_new_list_and_not_the_old_version(
     api: ResultsApi,
 ) -> None:
