@@ -25,7 +25,7 @@ from aegis_sink.cluster.results import (
     Results,
 )
 from aegis_sink.dialects.errors import DialectError
-from aegis_sink.dialects.result import result_finding
+from aegis_sink.dialects.table import read_document
 from aegis_sink.flow.door import sighting
 from aegis_sink.model import Finding
 from aegis_sink.store import endings, mirror, results
@@ -163,7 +163,8 @@ class Reconciler:
             self._count("unreadable")
             return None
         try:
-            finding = result_finding(one, self.cluster, dialect=DIALECT)
+            # Through the schema: a field of another type than the CRD gives it stops no other Result.
+            [finding] = read_document(one, cluster=self.cluster).findings
         except DialectError as error:
             log.warning("Result %s/%s cannot be understood: %s", *place, error)
             self._unreadable[place] = version
@@ -180,7 +181,9 @@ class Reconciler:
             received_at=now,
             door=DOOR,
             dialect=DIALECT,
-            body=json.dumps(one, ensure_ascii=False, separators=(",", ":")).encode(),
+            body=json.dumps(one, ensure_ascii=False, separators=(",", ":")).encode(
+                "utf-8", "replace"
+            ),
             sightings=(sighting(finding, redact=self.redact, now=now, incident_id=self.new_id()),),
             hold=self.hold,
         )
@@ -190,14 +193,14 @@ class Reconciler:
         if not seen:
             return
         now = self.clock()
-        here = {one.result.k8sgpt for one in seen}
-        back = [held.k8sgpt for held in self.held if held.k8sgpt in here]
+        here = {(one.result.namespace, one.result.k8sgpt) for one in seen}
+        back = [held for held in self.held if (held.namespace, held.k8sgpt) in here]
         before = self._mirror
 
         def write(connection: Connection) -> tuple[Taken, tuple[Held, ...]]:
             taken = results.take_in(connection, seen, before, now=now, hold=self.hold)
-            for k8sgpt in back:
-                endings.release(connection, self.cluster, k8sgpt, now=now, hold=self.hold)
+            for one in back:
+                endings.release(connection, self.cluster, one, now=now, hold=self.hold)
             # What was held may be shown again by a CR of another name.
             return taken, endings.held(connection, self.cluster) if self.held else ()
 
@@ -221,8 +224,10 @@ class Reconciler:
             for held in self.held:
                 if held not in before:
                     log.warning(
-                        "all Results of K8sGPT CR %s vanished at once: %d incidents are held open",
+                        "all Results of K8sGPT CR %s in namespace %s vanished at once: "
+                        "%d incidents are held open",
                         held.k8sgpt,
+                        held.namespace,
                         held.incidents,
                     )
             for one in batch:
@@ -303,7 +308,7 @@ class Reconciler:
             parts = [f"watched, {self.seen} Results, listed {age} s ago"]
         parts += [
             f"all Results of K8sGPT CR {held.k8sgpt or '(no name)'} vanished at once, "
-            f"{held.incidents} incidents are held open"
+            f"{held.incidents} incidents are held open (the CR's namespace: {held.namespace})"
             for held in self.held
         ]
         return "; ".join(parts)

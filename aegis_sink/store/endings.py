@@ -1,8 +1,8 @@
 """The end of incidents as Results tell it.
 
 An incident whose every statement is gone carries since when (`gone_at`) and how (`gone_how`): ""
-its Results were deleted, "hidden" another object took its Result's name, "vanished:CR" with all
-other Results of that K8sGPT CR.
+its Results were deleted, "hidden" another object took its Result's name, "vanished:NAMESPACE/CR"
+with all other Results of that K8sGPT CR.
 """
 
 from collections.abc import Sequence
@@ -29,6 +29,8 @@ _r = tables.results.c
 class Held:
     """Incidents of one K8sGPT CR that ended all at once, and since when they are held."""
 
+    namespace: str
+    """Where the CR is: two may have one name."""
     k8sgpt: str
     incidents: int
     since: datetime
@@ -58,7 +60,7 @@ def lose(
     for cluster, namespace, k8sgpt in {(x.cluster, x.namespace, x.k8sgpt) for x in lost}:
         mine = (_r.cluster == cluster, _r.namespace == namespace, _r.k8sgpt == k8sgpt)
         if connection.execute(select(_r.name).where(*mine).limit(1)).first() is None:
-            _vanished(connection, cluster, k8sgpt, now, hold)
+            _vanished(connection, cluster, namespace, k8sgpt, now, hold)
 
 
 def end_posts_without_result(
@@ -99,10 +101,10 @@ def end_posts_without_result(
 
 
 def release(
-    connection: Connection, cluster: str, k8sgpt: str, *, now: datetime, hold: timedelta
+    connection: Connection, cluster: str, held: Held, *, now: datetime, hold: timedelta
 ) -> int:
     """A K8sGPT CR whose Results had vanished reports again: what is not back is gone since now."""
-    mine = (_i.merged_into.is_(None), _i.gone_how == VANISHED + k8sgpt)
+    mine = (_i.merged_into.is_(None), _i.gone_how == _vanished_with(held.namespace, held.k8sgpt))
     ids = (
         connection.execute(
             select(_i.id).where(*statements.lives(cluster), _i.gone_at.is_not(None), *mine)
@@ -114,7 +116,7 @@ def release(
         connection.execute(
             tables.incidents.update().where(_i.id == incident_id).values(gone_at=now, gone_how="")
         )
-        what = f"K8sGPT CR {k8sgpt} reports again, but not this"
+        what = f"K8sGPT CR {held.k8sgpt} reports again, but not this"
         history.note(connection, incident_id, now, "gone", what)
         jobs.enqueue(connection, incident_id, jobs.RESOLVE, now + hold)
     return len(ids)
@@ -128,7 +130,11 @@ def held(connection: Connection, cluster: str) -> tuple[Held, ...]:
         .where(_i.gone_how.startswith(VANISHED))
         .group_by(_i.gone_how)
     )
-    return tuple(Held(how.removeprefix(VANISHED), count, since) for how, count, since in rows)
+    found = []
+    for how, count, since in rows:
+        namespace, _, k8sgpt = how.removeprefix(VANISHED).rpartition("/")
+        found.append(Held(namespace, k8sgpt, count, since))
+    return tuple(found)
 
 
 def gone(connection: Connection, incident_id: str, *, since: datetime) -> Gone | None:
@@ -201,12 +207,22 @@ def object_gone(
     jobs.enqueue(connection, incident_id, jobs.RESOLVE, now + hold)
 
 
+def _vanished_with(namespace: str, k8sgpt: str) -> str:
+    return f"{VANISHED}{namespace}/{k8sgpt}"
+
+
 def _vanished(
-    connection: Connection, cluster: str, k8sgpt: str, now: datetime, hold: timedelta
+    connection: Connection,
+    cluster: str,
+    namespace: str,
+    k8sgpt: str,
+    now: datetime,
+    hold: timedelta,
 ) -> None:
     """The last Result of a K8sGPT CR is gone. Problems of several workloads do not end in one
     moment, but an analysis that failed, or the end of the CR, looks like it. What followed from
     one that ended, as from a node that was away, is no problem of its own."""
+    result_in = func.json_extract(_f.data, "$.result.namespace")
     found = connection.execute(
         select(
             _i.id,
@@ -218,6 +234,8 @@ def _vanished(
         )
         .join_from(tables.incidents, tables.findings, _f.incident_id == _i.id)
         .where(*statements.lives(cluster), _i.gone_at.is_not(None), _f.k8sgpt == k8sgpt)
+        # A post names the CR without its namespace.
+        .where(or_(result_in.is_(None), result_in == namespace))
         .distinct()
         .order_by(_i.gone_at.desc())
     )
@@ -235,10 +253,9 @@ def _vanished(
         f"all Results of K8sGPT CR {k8sgpt or '(no name)'} vanished at once, of {len(rows)} "
         "incidents: rather a failed analysis or a deleted CR than so many repairs"
     )
+    how = _vanished_with(namespace, k8sgpt)
     for chunk in statements.chunks([row.id for row in rows]):
-        connection.execute(
-            tables.incidents.update().where(_i.id.in_(chunk)).values(gone_how=VANISHED + k8sgpt)
-        )
+        connection.execute(tables.incidents.update().where(_i.id.in_(chunk)).values(gone_how=how))
     connection.execute(
         tables.history.insert(),
         [{"incident_id": row.id, "at": now, "what": "held", "reason": what} for row in rows],

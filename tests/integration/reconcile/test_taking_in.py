@@ -229,6 +229,30 @@ async def test_all_results_of_a_cr_vanishing_at_once_resolve_nothing(sink: Sink)
     assert sorted(sink.messages) == ["open", "open", "open", "resolved"]
 
 
+async def test_a_cr_of_the_same_name_in_another_namespace_says_nothing_of_what_vanished(
+    sink: Sink,
+) -> None:
+    for namespace, names in (("team-a", "abc"), ("team-b", "xyz")):
+        sink.api.put(
+            *(
+                result(f"shop/{name}", CRASH, kind="Deployment", namespace=namespace)
+                for name in names
+            )
+        )
+    sink.start()
+    await sink.seen()
+    await sink.after(WAIT)
+    sink.api.delete("shopx", namespace="team-b")  # it was repaired
+    sink.api.delete(namespace="team-a")
+    sink.api.put(result("shop/new", IMAGE, kind="Deployment", namespace="team-b"))
+    await sink.seen()
+    await sink.after(HOLD_SECONDS * 3)
+    found = await all_of(sink)
+    ended = [title for title, state in found.items() if state == "resolved"]
+    assert ended == ["Deployment shop/x: container api keeps crashing"]
+    assert "3 incidents are held open (the CR's namespace: team-a)" in sink.reconciler.status()
+
+
 async def test_what_vanished_is_resolved_after_the_limit_when_its_object_looks_well(
     sink: Sink,
 ) -> None:
@@ -441,9 +465,47 @@ async def test_who_asks_for_a_list_hears_what_was_found_or_why_not(sink: Sink) -
         await sink.reconciler.look()
 
 
-async def test_a_result_that_cannot_be_understood_stops_no_other(sink: Sink) -> None:
-    broken = result("shop/broken")
-    broken["spec"] = {"kind": "Pod"}
-    sink.api.put(broken, result("shop/api-1", CRASH))
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"spec": None},
+        {"spec": {"kind": "Pod"}},
+        {"spec": {"kind": "Pod", "name": "/"}},
+        {"spec": {"kind": "Pod", "name": "shop/odd", "error": 5}},
+        {"spec": {"kind": "Pod", "name": "shop/odd", "error": [5]}},
+        {"spec": {"kind": "Pod", "name": "shop/odd", "error": [{"text": 5}]}},
+        {"spec": {"kind": "Pod", "name": "shop/odd", "details": ["a"]}},
+        {"metadata": {"name": "odd", "namespace": "k8sgpt", "labels": "none"}},
+        {"metadata": {"name": "odd", "namespace": "k8sgpt", "ownerReferences": ["main"]}},
+    ],
+    ids=json.dumps,
+)
+async def test_a_result_that_cannot_be_understood_stops_no_other(
+    sink: Sink, odd: dict[str, object]
+) -> None:
+    sink.api.put({**result("shop/odd", CRASH), **odd}, result("shop/api-1", IMAGE))
     report = await sink.reconciler.look()
     assert (report.new, report.unreadable) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"error": None},
+        {"error": [{}, {"text": None}]},
+        {"details": None},
+        {"details": "half a pair: \ud800"},
+        {"name": "no-slash"},
+        {"name": "Shop/UPPER"},
+        {"kind": "A Kind Of Its Own"},
+        {"targetRef": "what is not known is not read"},
+    ],
+    ids=json.dumps,
+)
+async def test_a_result_with_what_nobody_expected_is_told_all_the_same(
+    sink: Sink, odd: dict[str, object]
+) -> None:
+    one = result("shop/odd")
+    sink.api.put({**one, "spec": {**one["spec"], **odd}})
+    assert (await sink.reconciler.look()).new == 1
+    assert (await sink.reconciler.look()).known == 1
