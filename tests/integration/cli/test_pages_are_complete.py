@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 import typer
 
 import aegis_sink
@@ -12,7 +13,9 @@ from aegis_sink.metrics import Metrics
 from aegis_sink.settings import Settings, shown, variable
 from aegis_sink.web.openapi_document import document
 
-DOCS = Path(__file__).parents[3] / "docs"
+ROOT = Path(__file__).parents[3]
+DOCS = ROOT / "docs"
+SHIPPED = ("docs", "k8sgpt", "helm")
 SOURCE = Path(aegis_sink.__file__).parent
 
 
@@ -89,16 +92,54 @@ def commands() -> Iterator[tuple[str, list[str]]]:
 def test_every_command_and_flag_is_on_the_page() -> None:
     found = list(commands())
     assert len(found) >= 9
-    page = (DOCS / "cli.md").read_text("utf-8")
     written = {re.sub(r" [A-Z]+…?$", "", cells[0].strip("`")) for cells in rows("cli.md")[1:]}
     assert written == {command for command, _ in found}
+    # A flag is looked for where its command is spoken of: another command may have one of its name.
+    places = re.split(r"\n\n|\n(?=\|)", (DOCS / "cli.md").read_text("utf-8"))
     missing = [
         (command, flag)
         for command, flags in found
-        for flag in flags
-        if not re.search(rf"`{flag}[ `]", page)
+        for flag in {*flags} - {"--json"}  # said of all commands at once
+        if not any(
+            re.search(rf"`(aegis-sink )?{command.removeprefix('aegis-sink ')}[` ]", place)
+            and re.search(rf"`{flag}[ `]", place)
+            for place in places
+        )
     ]
     assert missing == []
+
+
+PAGES = sorted({*ROOT.glob("*.md"), *(p for d in SHIPPED for p in (ROOT / d).rglob("*.md"))})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_command_that_a_page_gives_is_one_that_the_program_takes(page: Path) -> None:
+    flags = {"aegis-sink": ["--version"], **dict(commands())}
+    groups = {command.rpartition(" ")[0] for command in flags} - {*flags, ""}
+    flags |= {group: flags.get(f"{group} run", []) for group in groups}  # `eval DIR` is `eval run`
+    for line in re.findall(
+        r"(?:`|^|-- |bin/|\| |=\w+ )aegis-sink( [^`\n#]+?)(?= [|&]|`|#|$)",
+        page.read_text("utf-8"),
+        re.MULTILINE,
+    ):
+        command, words = "aegis-sink", line.split()
+        while words and f"{command} {words[0]}" in flags:
+            command = f"{command} {words.pop(0)}"
+        below = any(other.startswith(f"{command} ") for other in flags)
+        assert not (below and words and re.fullmatch("[a-z]+", words[0])), line
+        asked = {word for word in words if re.match("-+[a-z]", word)}
+        assert asked <= {*flags[command]}, line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_routes_and_metrics_that_a_page_names_are_the_services(page: Path) -> None:
+    text = page.read_text("utf-8")
+    paths = {re.sub(r"{\w+}", "{}", path) for path in document()["paths"]}
+    named = re.findall(r"`(?:GET|POST|PUT|PATCH|DELETE) (/[^\s`?]*)", text)
+    assert {re.sub(r"{\w+}", "{}", path) for path in named} - paths == set()
+    metrics = {metric.name for metric in Metrics().registry.collect()}
+    named = re.findall(r"\baegis_sink_\w+", text)
+    assert {re.sub("_(total|bucket|sum|count)$", "", name) for name in named} - metrics == set()
 
 
 def test_every_command_prints_json_where_it_prints() -> None:

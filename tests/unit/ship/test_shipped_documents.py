@@ -1,4 +1,4 @@
-"""What the documents of this part say exists: files, settings, commands."""
+"""What the pages say exists: files, headings, settings."""
 
 import re
 from pathlib import Path
@@ -6,34 +6,32 @@ from pathlib import Path
 import pytest
 import yaml
 
-from aegis_sink.cli import app
 from aegis_sink.settings import CONFIG_VARIABLE, Settings, variable
 
 ROOT = Path(__file__).parents[3]
-DOCUMENTS = [
-    ROOT / name
-    for name in (
-        "k8sgpt/README.md",
-        "helm/aegis-sink/README.md",
-        "docs/security.md",
-        "docs/k8sgpt-traps.md",
-        "docs/comparison.md",
-        "docs/concepts.md",
-        "docs/doctor.md",
-        "README.md",
-        "SECURITY.md",
-        "CONTRIBUTING.md",
-    )
-]
+DOCUMENTS = sorted(
+    path
+    for folder in (".", "docs", "k8sgpt", "helm/aegis-sink")
+    for path in (ROOT / folder).glob("*.md")
+)
 TESTS_ONLY = re.compile("AEGIS_(TEST_|SINK_URL)")
 
 per_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
 
 
+def anchors(page: Path) -> set[str]:
+    """What GitHub calls the headings of a page in links."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
+
+
 @per_document
-def test_links_lead_to_files(path: Path) -> None:
-    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text())
-    assert [link for link in links if not (path.parent / link).exists()] == []
+def test_links_lead_to_files_and_headings(path: Path) -> None:
+    for link in re.findall(r"\]\(([^):]+)\)", path.read_text()):
+        file, _, anchor = link.partition("#")
+        page = path.parent / file if file else path
+        assert page.exists(), link
+        assert not anchor or anchor in anchors(page), link
 
 
 @per_document
@@ -41,13 +39,6 @@ def test_settings_are_those_of_the_program(path: Path) -> None:
     known = {variable(name) for name in Settings.model_fields} | {CONFIG_VARIABLE}
     named = set(re.findall(r"\bAEGIS_[A-Z_]+\b", path.read_text()))
     assert {n for n in named - known if not TESTS_ONLY.match(n)} == set()
-
-
-@per_document
-def test_commands_are_those_of_the_program(path: Path) -> None:
-    known = {c.name for c in app.registered_commands} | {g.name for g in app.registered_groups}
-    lines = re.findall(r"(?:`|-- |bin/)aegis-sink ([a-z]+)", path.read_text())
-    assert set(lines) <= known
 
 
 @per_document
