@@ -1,9 +1,8 @@
 """The whole examination, in the order in which a problem would show."""
 
-import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -12,26 +11,15 @@ from aegis_sink.client import address
 from aegis_sink.cluster.configuration import configured_by, lost_kubeconfig
 from aegis_sink.cluster.connection import Connection
 from aegis_sink.cluster.discovery import Discovery
-from aegis_sink.cluster.document import Document
-from aegis_sink.cluster.errors import ClusterError, ObjectGone
 from aegis_sink.cluster.lease import pod_namespace
 from aegis_sink.cluster.reader import Budget, Reader
 from aegis_sink.doctor.check import Check, Health, failed, ok, skipped, warning
 from aegis_sink.doctor.cluster import check_api_server, check_crds, check_server_clock
 from aegis_sink.doctor.database import check_database
-from aegis_sink.doctor.k8sgpt import (
-    AS_IN_THE_DOCUMENTS,
-    ServiceAddress,
-    check_service,
-    check_settings,
-    check_sink,
-    service_of,
-)
 from aegis_sink.doctor.model import check_model
-from aegis_sink.doctor.operator import check_operator, operators
+from aegis_sink.doctor.objects import check_objects
 from aegis_sink.doctor.rights import Lease, check_rights
 from aegis_sink.doctor.slack import check_slack
-from aegis_sink.model import ObjectRef
 from aegis_sink.service import model_options
 from aegis_sink.settings import (
     Settings,
@@ -44,8 +32,6 @@ from aegis_sink.unreached import why
 
 BUDGET = Budget(calls=200, bytes=16 * 1024 * 1024, seconds=60)
 REACH_SECONDS = 5.0
-POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-APPLY = "kubectl apply -f k8sgpt/k8sgpt-cr.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,36 +135,11 @@ class Examination:
             async for check in check_crds(connection):
                 yield check
             reader = Reader(connection, Discovery(connection, clock=lambda: 0.0), BUDGET)
-            async for check in self._k8sgpt(reader, results):
+            now = connection.server_time(datetime.now(UTC))
+            async for check in check_objects(reader, self.settings, now):
                 yield check
         finally:
             await connection.close()
-
-    async def _k8sgpt(self, reader: Reader, namespace: str) -> AsyncIterator[Check]:
-        try:
-            objects = await reader.list("K8sGPT", namespace)
-        except ObjectGone:
-            return  # the CRD is not there, which was said
-        except ClusterError as error:
-            yield skipped("k8sgpt", str(error))
-            return
-        if not objects:
-            where = f" in namespace {namespace}" if namespace else ""
-            yield failed("k8sgpt", f"there is no K8sGPT object{where}: nothing is analysed", APPLY)
-            return
-        secret = self.settings.webhook_token
-        token = secret.get_secret_value() if secret else ""
-        here = own_door(POD_NAMESPACE, socket.gethostname(), self.settings.port)
-        for one in objects:
-            sink = check_sink(one, token=token, here=here)
-            yield sink
-            if sink.health in (Health.OK, Health.WARNING):
-                yield await _target(one, reader, self.settings)
-            for check in check_settings(one):
-                yield check
-        for place in dict.fromkeys(one.namespace for one in objects):
-            async for check in _operators(reader, place):
-                yield check
 
     async def _public_url(self) -> AsyncIterator[Check]:
         name = "public URL"
@@ -213,77 +174,6 @@ class Examination:
                 f"{url} cannot be reached from here ({text})",
                 f"curl -sS {url.rstrip('/')}/healthz   # from where people sit",
             )
-
-
-def own_door(namespace_file: Path, host: str, port: int) -> str:
-    """The door's URL inside the cluster: a pod of the chart is named after its Service."""
-    service, _, number = host.rpartition("-")
-    if not (service and number.isdigit() and namespace_file.is_file()):
-        return AS_IN_THE_DOCUMENTS
-    return f"http://{service}.{namespace_file.read_text().strip()}.svc:{port}/webhook"
-
-
-async def _target(cr: Document, reader: Reader, settings: Settings) -> Check:
-    """What stands behind the sink's URL; with a Secret, behind the one noted beside it."""
-    where = f"{cr.namespace}/{cr.name}"
-    name = f"sink target {where}"
-    url = cr.text("spec", "sink", "webhook")
-    secret = cr.text("spec", "sink", "secret", "name")
-    found = service_of(url, cr.namespace)
-    if found is None:
-        if secret:
-            return skipped(name, f"posts go to the URL in Secret {secret}, which is not read")
-        parts = urlsplit(url)
-        host = parts.hostname
-        if settings.public_url and host == urlsplit(settings.public_url).hostname:
-            return ok(name, f"{host}, as in AEGIS_PUBLIC_URL")
-        return skipped(
-            name,
-            f"{host} is no Service of this cluster: whether it leads here cannot be seen from here",
-            f"curl -sS {parts.scheme}://{parts.netloc.rpartition('@')[2]}/healthz",
-        )
-    try:
-        service = await _service_behind(found, reader)
-        slices = await reader.list(
-            "EndpointSlice", found.namespace, labels=f"kubernetes.io/service-name={found.name}"
-        )
-    except ClusterError as error:
-        return skipped(name, str(error))
-    ready = sum(
-        len(endpoint.items("addresses"))
-        for one in slices
-        for endpoint in one.items("endpoints")
-        if endpoint.flag("conditions", "ready") is not False
-    )
-    check = check_service(found, service, ready, where)
-    if secret and check.health is Health.FAILED:
-        said = f"{check.found}; only the URL in Secret {secret} counts, which is not read"
-        return warning(name, said, check.fix)
-    return check
-
-
-async def _service_behind(found: ServiceAddress, reader: Reader) -> Document:
-    try:
-        return await reader.get(ObjectRef("Service", found.name, found.namespace))
-    except ObjectGone:
-        return Document()
-
-
-async def _operators(reader: Reader, namespace: str) -> AsyncIterator[Check]:
-    try:
-        deployments = await reader.list("Deployment", namespace)
-    except ClusterError as error:
-        yield skipped(f"operator {namespace}", str(error))
-        return
-    found = list(operators(deployments))
-    if not found:
-        yield skipped(
-            f"operator {namespace}",
-            "no Deployment with the operator's image in this namespace, so its version is not known",
-        )
-    for deployment, version in found:
-        for check in check_operator(deployment, version):
-            yield check
 
 
 async def _get(url: str) -> tuple[int, str]:

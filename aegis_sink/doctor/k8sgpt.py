@@ -5,18 +5,26 @@ Pure: documents in, checks out. The traps are those of docs/k8sgpt-traps.md.
 
 import hmac
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from aegis_sink.cluster.document import Document
-from aegis_sink.doctor.check import Check, failed, ok, warning
+from aegis_sink.doctor.check import Check, failed, ok, skipped, warning
 from aegis_sink.settings import mask_url
 
 AS_IN_THE_DOCUMENTS = "http://aegis-sink.aegis.svc:8080/webhook"
 DOOR = "/webhook"
 SELF = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104 — compared, not bound
 LOCAL_BACKENDS = frozenset({"localai"})
+OLLAMA_PORT = 11434
+OF_OBJECT = "k8sgpts.k8sgpt.ai/name"
+"""The label that names a Result's K8sGPT object; operators before 0.0.24 set none."""
+PATIENCE = timedelta(minutes=3)
+"""A Result is posted at the analysis that makes it, or the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +63,13 @@ def check_sink(cr: Document, *, token: str, here: str = AS_IN_THE_DOCUMENTS) -> 
     url = sink.text("webhook")
     secret = sink.text("secret", "name")
     if not sink.text("type") or not (url or secret):
-        return failed(name, "no sink is set: K8sGPT posts nothing", _patch(cr, sink=_both(here)))
+        return failed(name, "no sink is set: K8sGPT posts nothing", _both(cr, here, token))
     if secret and not url:
         return failed(
             name,
             f"only `secret` is set ({secret}): K8sGPT knows by `webhook` what it has posted, so "
             "every finding is posted again at every analysis",
-            _patch(cr, sink={"webhook": here}),
+            patch(cr, sink={"webhook": here}),
         )
     if secret:
         return _check_noted(cr, url, secret=secret, here=here)
@@ -78,14 +86,14 @@ def _check_noted(cr: Document, url: str, *, secret: str, here: str) -> Check:
         return failed(
             name,
             f"`secret` ({secret}) names no key: K8sGPT then posts to `webhook`",
-            _patch(cr, sink={"secret": {"name": secret, "key": "url"}}),
+            patch(cr, sink={"secret": {"name": secret, "key": "url"}}),
         )
     parts = _split(url)
     if parts and (parts.password or parts.path.removeprefix(f"{DOOR}/") not in ("", parts.path)):
         return warning(
             name,
             "`webhook` carries a token, and everybody who may read Results sees it",
-            _patch(cr, sink={"webhook": here}) + "   # the token stays in the Secret",
+            patch(cr, sink={"webhook": here}) + "   # the token stays in the Secret",
         )
     return ok(
         name,
@@ -97,30 +105,28 @@ def _url_trouble(cr: Document, url: str, *, token: str, here: str) -> Check | No
     name = f"sink {cr.namespace}/{cr.name}"
     parts = _split(url)
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-        return failed(name, "`webhook` is no web address", _patch(cr, sink=_both(here)))
+        return failed(name, "`webhook` is no web address", _both(cr, here, token))
     host = parts.hostname
     shown = _without_token(url, token)
     if host == "slack.com" or host.endswith(".slack.com"):
-        return failed(
-            name, f"posts straight to Slack ({host}), not here", _patch(cr, sink=_both(here))
-        )
+        return failed(name, f"posts straight to Slack ({host}), not here", _both(cr, here, token))
     if host in SELF:
         return failed(
             name,
             f"posts to {host}: that is the operator's own pod",
-            _patch(cr, sink={"webhook": here}),
+            patch(cr, sink={"webhook": here}),
         )
     if parts.path != DOOR and not parts.path.startswith(f"{DOOR}/"):
         return failed(
             name,
             f"posts to {shown}: the door is {DOOR}, other paths answer 404",
-            _patch(cr, sink={"webhook": f"{parts.scheme}://{parts.netloc}{DOOR}"}),
+            patch(cr, sink={"webhook": f"{parts.scheme}://{parts.netloc}{DOOR}"}),
         )
     if parts.scheme == "https" and host.removesuffix(".cluster.local").endswith(".svc"):
         return failed(
             name,
             f"posts to {shown}: AEGIS Sink speaks plain HTTP inside the cluster",
-            _patch(cr, sink={"webhook": url.replace("https:", "http:", 1)}),
+            patch(cr, sink={"webhook": url.replace("https:", "http:", 1)}),
         )
     if not token:
         return None
@@ -148,33 +154,7 @@ def check_settings(cr: Document) -> Iterator[Check]:
     """What else in the object surprises people."""
     where = f"{cr.namespace}/{cr.name}"
     spec = cr.at("spec")
-    ai = spec.at("ai")
-    name = f"ai {where}"
-    if not ai:
-        yield failed(
-            name,
-            "`ai` is left out: the operator stops with a nil pointer",
-            _patch(cr, ai={"enabled": False, "backend": "localai"}),
-        )
-    elif ai.flag("enabled") is not True:
-        if spec.text("sink", "type") in ("slack", "cloudevents"):
-            yield failed(
-                name,
-                f"AI is off and the sink's type is {spec.text('sink', 'type')}: posts come with "
-                "an empty text",
-                _patch(cr, sink={"type": "mattermost"}),
-            )
-        else:
-            yield ok(name, "off: AEGIS Sink makes the diagnosis")
-    elif ai.flag("anonymized") is not False and ai.text("backend") in LOCAL_BACKENDS:
-        yield warning(
-            name,
-            "on with anonymized: true (the default) and a local model: names are masked anew in "
-            "each run, so K8sGPT's cache never answers and the model is asked every time",
-            _patch(cr, ai={"anonymized": False}),
-        )
-    else:
-        yield ok(name, f"on ({ai.text('backend')}, {ai.text('model') or 'its default model'})")
+    yield _check_ai(cr)
     if spec.has("extraOptions") and not spec.has("extraOptions", "backstage"):
         yield failed(
             f"extraOptions {where}",
@@ -187,14 +167,60 @@ def check_settings(cr: Document) -> Iterator[Check]:
         yield warning(
             f"filters {where}",
             "ConfigMap is among them: it reports nearly every cluster",
-            _patch(cr, filters=rest),
+            patch(cr, filters=rest),
         )
     if not spec.text("version"):
         yield warning(
             f"version {where}",
             "no version is set: `latest` is run, which may not fit the operator",
-            _patch(cr, version="v0.4.32"),
+            patch(cr, version="v0.4.32"),
         )
+
+
+def check_names(objects: Iterable[Document]) -> Iterator[Check]:
+    """Objects of one name in several namespaces: a post carries the name alone (facts §1.2)."""
+    places: dict[str, list[str]] = defaultdict(list)
+    for one in objects:
+        places[one.name].append(one.namespace)
+    for name, namespaces in places.items():
+        if len(namespaces) > 1:
+            yield warning(
+                f"name {name}",
+                f"K8sGPT objects in {', '.join(sorted(namespaces))} have this name, and a post "
+                "does not say whose it is",
+                f"kubectl -n {max(namespaces)} get k8sgpt {name} -o yaml   # apply it under "
+                "another name, delete this one",
+            )
+
+
+def check_posts(
+    cr: Document, results: Iterable[Document], now: datetime, *, log: str
+) -> Iterator[Check]:
+    """Did the operator get through? It copies `webhook` into a Result once that was posted."""
+    name = f"posts {cr.namespace}/{cr.name}"
+    if not cr.text("spec", "sink", "webhook"):
+        return  # then it never notes it
+    ours = [one for one in results if one.labels.get(OF_OBJECT, cr.name) == cr.name]
+    patience = max(3 * _interval(cr), PATIENCE)
+    waiting = [
+        now - one.created
+        for one in ours
+        if not one.text("status", "webhook") and one.created and now - one.created > patience
+    ]
+    if waiting:
+        minutes = max(waiting).total_seconds() // 60
+        log = log or f"kubectl -n {cr.namespace} logs deployment/k8sgpt-operator-controller-manager"
+        yield failed(
+            name,
+            f"{len(waiting)} of {len(ours)} Results were never posted, the oldest for "
+            f"{minutes:.0f} min: the operator does not get through",
+            f"{log} | grep -iE 'sink|report'   # what it may say: k8sgpt/README.md, "
+            '"When no message comes"',
+        )
+    elif ours:
+        yield ok(name, f"{len(ours)} Results, none waits to be posted")
+    else:
+        yield skipped(name, "there is no Result: nothing was found, or nothing analysed yet")
 
 
 def check_service(
@@ -235,6 +261,68 @@ def check_service(
     return ok(name, f"Service {path}, port {address.port}{behind}")
 
 
+def _check_ai(cr: Document) -> Check:
+    name = f"ai {cr.namespace}/{cr.name}"
+    ai, sink = cr.at("spec", "ai"), cr.text("spec", "sink", "type")
+    if not ai:
+        return failed(
+            name,
+            "`ai` is left out: the operator stops with a nil pointer",
+            patch(cr, ai={"enabled": False, "backend": "localai"}),
+        )
+    if ai.flag("enabled") is not True:
+        if sink in ("slack", "cloudevents"):
+            return failed(
+                name,
+                f"AI is off and the sink's type is {sink}: posts come with an empty text",
+                patch(cr, sink={"type": "mattermost"}),
+            )
+        return ok(name, "off: AEGIS Sink makes the diagnosis")
+    backend = ai.text("backend")
+    local = backend in LOCAL_BACKENDS
+    if local and (trouble := _model_url_trouble(ai.text("baseUrl"))):
+        url = "http://ollama.ollama.svc:11434/v1"
+        return failed(name, trouble, patch(cr, ai={"baseUrl": url}) + "   # where your model is")
+    if ai.flag("anonymized") is not False:
+        anew = "names are masked anew in each run, so K8sGPT's cache never answers and the model is"
+        if local:
+            return warning(
+                name,
+                f"on with anonymized: true (the default) and a local model: {anew} asked every "
+                "time",
+                patch(cr, ai={"anonymized": False}),
+            )
+        return warning(
+            name,
+            f"on with anonymized: true (the default) and {backend}: {anew} asked, and paid, every "
+            "time",
+            patch(cr, ai={"enabled": False}, sink={"type": "mattermost"})
+            + "   # AEGIS Sink makes the diagnosis",
+        )
+    return ok(name, f"on ({backend}, {ai.text('model') or 'its default model'})")
+
+
+def _model_url_trouble(url: str) -> str:
+    """What is wrong with the address of a local model, "" for nothing."""
+    parts = _split(url)
+    if parts is None or not parts.hostname:
+        return f"on with no `baseUrl` that is a web address ({url or 'none'}): no model is asked"
+    if parts.hostname in SELF:
+        return f"on with `baseUrl` {url}: that is K8sGPT's own pod"
+    if parts.port == OLLAMA_PORT and not parts.path.rstrip("/").endswith("/v1"):
+        return f"on with `baseUrl` {url}: this backend speaks to Ollama under /v1"
+    return ""
+
+
+def _interval(cr: Document) -> timedelta:
+    """`analysis.interval`, else its default (facts §1.5)."""
+    found = re.fullmatch(r"(\d{1,6})([smh])", cr.text("spec", "analysis", "interval"))
+    if not found:
+        return timedelta(seconds=30)
+    return int(found[1]) * {"s": timedelta(seconds=1), "m": timedelta(minutes=1),
+                            "h": timedelta(hours=1)}[found[2]]  # fmt: skip
+
+
 def _split(url: str) -> SplitResult | None:
     try:
         parts = urlsplit(url)
@@ -244,24 +332,27 @@ def _split(url: str) -> SplitResult | None:
     return parts
 
 
-def _both(here: str) -> Mapping[str, object]:
-    return {
-        "type": "mattermost",
-        "webhook": here,
-        "secret": {"name": "aegis-sink-url", "key": "url"},
-    }
+def _both(cr: Document, here: str, token: str) -> str:
+    """The whole sink, set anew; its Secret only where there is a token to keep in it."""
+    if token:
+        return _secret(cr, here, type="mattermost")
+    return patch(cr, sink={"type": "mattermost", "webhook": here})
 
 
-def _patch(cr: Document, **spec: object) -> str:
-    patch = json.dumps({"spec": spec}, separators=(",", ":"))
-    return f"kubectl -n {cr.namespace} patch k8sgpt {cr.name} --type merge -p '{patch}'"
+def patch(cr: Document, **spec: object) -> str:
+    """The command that merges this into the object's spec."""
+    merged = json.dumps({"spec": spec}, separators=(",", ":"))
+    return f"kubectl -n {cr.namespace} patch k8sgpt {cr.name} --type merge -p '{merged}'"
 
 
-def _secret(cr: Document, here: str) -> str:
+def _secret(cr: Document, here: str, **more: str) -> str:
+    """The Secret with the whole URL, and the sink that uses it. The token is typed, not shown."""
+    secret = {"name": "aegis-sink-url", "key": "url"}
     return (
-        f"kubectl -n {cr.namespace} create secret generic aegis-sink-url "
-        f'--from-literal=url="http://aegis:$TOKEN@{here.removeprefix("http://")}" && '
-        f"{_patch(cr, sink={'webhook': here, 'secret': {'name': 'aegis-sink-url', 'key': 'url'}})}"
+        "printf 'AEGIS_WEBHOOK_TOKEN: ' && read -rs TOKEN && "
+        f"kubectl -n {cr.namespace} create secret generic aegis-sink-url --dry-run=client -o yaml "
+        f'--from-literal=url="http://aegis:$TOKEN@{here.removeprefix("http://")}" | '
+        f"kubectl apply -f - && {patch(cr, sink={**more, 'webhook': here, 'secret': secret})}"
     )
 
 

@@ -183,12 +183,15 @@ async def test_the_operators_version_is_read_from_its_deployment(
     cr["metadata"] = {"name": "sample", "namespace": namespace}
     await api.apply(cr)
     await operator(api, namespace, "0.2.10")
-    (found,) = [
-        check
+    found = [
+        check.found
         for check in named(await examine(tmp_path, results_namespace=namespace), "operator ")
         if check.health is Health.FAILED
     ]
-    assert found.found == "0.2.10: it analyses once and then idles"
+    assert found == [
+        "scaled to 0: nothing is analysed",
+        "0.2.10: without auto-remediation it analyses once and then idles",
+    ]
     await api.delete("K8sGPT", namespace, "sample")
 
 
