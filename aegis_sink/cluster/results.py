@@ -61,6 +61,11 @@ class Complete:
 
 
 @dataclass(frozen=True, slots=True)
+class Watched:
+    """A watch stands behind the list: what changes is told as it happens."""
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """A Result was added or changed, or is `gone`."""
 
@@ -79,13 +84,15 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Hindered:
-    """Results cannot be read. `why` is for a person, with what would help; it is tried again."""
+    """Results cannot be read, or those `listed` cannot be watched, so that one list follows the
+    other. `why` is for a person, with what would help; it is tried again."""
 
     hindrance: Hindrance
     why: str
+    listed: bool
 
 
-News = Began | Listed | Complete | Changed | Hindered
+News = Began | Listed | Complete | Watched | Changed | Hindered
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,18 +131,20 @@ class Results:
         """List, watch, and begin anew, without end. Raises nothing of `errors.py`."""
         while True:
             self._asked.clear()
+            listed = False
             try:
                 async for news in self._list():
                     yield news
-                async for changed in self._watch():
-                    yield changed
+                listed = True
+                async for told in self._watch():
+                    yield told
                 self.restarted("resync")
             except _Expired as expired:
                 log.info("the list of Results is taken anew: %s", expired)
                 self.restarted("expired")
                 await self._wait()
             except ClusterError as error:
-                hindered = _hindered(error)
+                hindered = _hindered(error, listed=listed)
                 self.restarted(hindered.hindrance)
                 yield hindered
                 await self._wait(getattr(error, "retry_after", 0.0))
@@ -170,17 +179,19 @@ class Results:
                 yield Complete()
                 return
 
-    async def _watch(self) -> AsyncIterator[Changed]:
+    async def _watch(self) -> AsyncIterator[Watched | Changed]:
         """What changes after the list, until a new one is due or asked for."""
         loop = asyncio.get_running_loop()
         resync_at = loop.time() + self.pace.resync * (1 + self.jitter() / 10)
         while not self._asked.is_set() and loop.time() < resync_at:
             opened = loop.time()
             try:
-                async for changed in self._watch_once(resync_at):
-                    self._failures = 0
-                    if changed.changes:
-                        yield changed
+                async for told in self._watch_once(resync_at):
+                    if isinstance(told, Changed):
+                        self._failures = 0
+                        if not told.changes:
+                            continue
+                    yield told
                 if self._asked.is_set() or loop.time() >= resync_at:
                     return
                 self.restarted("ended")
@@ -192,7 +203,7 @@ class Results:
                 self.restarted(cut.reason)
                 await self._wait(most=resync_at - loop.time())
 
-    async def _watch_once(self, until: float) -> AsyncIterator[Changed]:
+    async def _watch_once(self, until: float) -> AsyncIterator[Watched | Changed]:
         """One request. It ends when the server ends it, when a list was asked for, or at `until`
         (the loop's time)."""
         query = {
@@ -205,6 +216,7 @@ class Results:
         asked = asyncio.create_task(self._asked.wait())
         try:
             async with self.connection.watch(request) as stream:
+                yield Watched()
                 rest = b""
                 while chunk := await self._next(stream, asked, until):
                     *lines, rest = (rest + chunk).split(b"\n")
@@ -307,13 +319,14 @@ def _objects(answer: Document) -> list[Object]:
     return [item.value for item in answer.items("items") if isinstance(item.value, dict)]
 
 
-def _hindered(error: ClusterError) -> Hindered:
+def _hindered(error: ClusterError, *, listed: bool) -> Hindered:
     if isinstance(error, ObjectGone):
         return Hindered(
             Hindrance.MISSING,
             "the API server knows no Results: K8sGPT's operator (its CustomResourceDefinition "
             f"{RESULT.plural}.{RESULT.group}) is not installed",
+            listed,
         )
     if isinstance(error, ClusterRefused):
-        return Hindered(Hindrance.REFUSED, str(error))
-    return Hindered(Hindrance.AWAY, str(error))
+        return Hindered(Hindrance.REFUSED, str(error), listed)
+    return Hindered(Hindrance.AWAY, str(error), listed)

@@ -23,6 +23,7 @@ from aegis_sink.cluster.results import (
     News,
     Object,
     Results,
+    Watched,
 )
 from aegis_sink.dialects.errors import DialectError
 from aegis_sink.dialects.table import read_document
@@ -78,7 +79,9 @@ class Reconciler:
     listed_at: datetime | None = None
     """When the last whole list was taken in."""
     hindered: str = ""
-    """Why Results are not read at the moment."""
+    """Why Results are not read at the moment, or not watched."""
+    unwatched: bool = False
+    """They are listed again and again, since that is all that works."""
     held: tuple[Held, ...] = ()
     _mirror: dict[Place, Mirrored] = field(default_factory=dict)
     _listed: set[Place] = field(default_factory=set)
@@ -141,8 +144,10 @@ class Reconciler:
                 await self._complete()
             case Changed(changes):
                 await self._changed(changes)
-            case Hindered(_, why):
-                self._hinder(why)
+            case Watched():
+                self._read_again()
+            case Hindered():
+                self._hinder(news)
 
     async def _present(self, objects: Sequence[Object]) -> None:
         """Take in those that are new or say something else than before."""
@@ -252,9 +257,9 @@ class Reconciler:
             )
         )
         self.wake()
-        if self.hindered:
-            log.info("Results are read again")
-        self.hindered, self.listed_at = "", self.clock()
+        if not self.unwatched:
+            self._read_again()
+        self.listed_at = self.clock()
         self._unreadable = {p: v for p, v in self._unreadable.items() if p in self._listed}
         report = Report(**self._counts)
         log.debug("Results listed: %s", report)
@@ -285,11 +290,18 @@ class Reconciler:
         await self._present(list(present.values()))
         await self._lose(list(lost.values()))
 
-    def _hinder(self, why: str) -> None:
-        if why != self.hindered:
-            log.warning("Results are not read: %s", why)
-        self.hindered = why
-        self._disappoint(why)
+    def _hinder(self, hindered: Hindered) -> None:
+        if hindered.why != self.hindered:
+            how = "listed now and then, not watched" if hindered.listed else "not read"
+            log.warning("Results are %s: %s", how, hindered.why)
+        self.hindered, self.unwatched = hindered.why, hindered.listed
+        if not hindered.listed:
+            self._disappoint(hindered.why)
+
+    def _read_again(self) -> None:
+        if self.hindered:
+            log.info("Results are read again")
+        self.hindered, self.unwatched = "", False
 
     def _disappoint(self, why: str) -> None:
         for asked in (*self._due, *self._asked):
@@ -303,9 +315,10 @@ class Reconciler:
     def status(self) -> str:
         """One line for people: what is read, or why not, and what is held."""
         parts = [f"not read: {self.hindered}" if self.hindered else "not listed yet"]
-        if self.listed_at is not None and not self.hindered:
+        if self.listed_at is not None and (self.unwatched or not self.hindered):
             age = max(0, round((self.clock() - self.listed_at).total_seconds()))
-            parts = [f"watched, {self.seen} Results, listed {age} s ago"]
+            how = f"not watched: {self.hindered}" if self.unwatched else "watched"
+            parts = [f"{how}, {self.seen} Results, listed {age} s ago"]
         parts += [
             f"all Results of K8sGPT CR {held.k8sgpt or '(no name)'} vanished at once, "
             f"{held.incidents} incidents are held open (the CR's namespace: {held.namespace})"

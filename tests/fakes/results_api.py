@@ -66,6 +66,7 @@ class ResultsApi:
     page: int = 10_000
     installed: bool = True
     allowed: bool = True
+    watch_allowed: bool = True
     lease_allowed: bool = True
     away: tuple[int, str] | None = None
     """(status, Retry-After) of every answer, as after a restart."""
@@ -154,6 +155,8 @@ class ResultsApi:
         if "/namespaces/" in request.path:
             namespace = request.path.split("/namespaces/")[1].split("/")[0]
         if request.query.get("watch") == "true":
+            if not self.watch_allowed:
+                return _status(403, 'results is forbidden: User "sink" cannot watch')
             return await self._watch(request, namespace)
         if self.list_body is not None:
             return web.json_response(self.list_body)

@@ -465,6 +465,24 @@ async def test_who_asks_for_a_list_hears_what_was_found_or_why_not(sink: Sink) -
         await sink.reconciler.look()
 
 
+async def test_with_the_right_to_list_but_not_to_watch_the_lists_tell_and_one_line_says_so(
+    sink: Sink, caplog: pytest.LogCaptureFixture
+) -> None:
+    sink.api.watch_allowed = False
+    sink.start()
+    await until(lambda: sink.api.lists >= 3)
+    sink.api.put(result("shop/api-1", CRASH))
+    await sink.seen()
+    assert (await states(sink)) == ["open"]
+    await until(lambda: sink.reconciler.unwatched)
+    assert sink.reconciler.status().startswith("not watched: not allowed to watch results; ")
+    assert sink.reconciler.status().endswith('verbs: ["watch"]}, 1 Results, listed 0 s ago')
+    assert len(caplog.records) == 1
+    sink.api.watch_allowed = True
+    await sink.watched()
+    await until(lambda: sink.reconciler.status().startswith("watched"))
+
+
 @pytest.mark.parametrize(
     "odd",
     [
