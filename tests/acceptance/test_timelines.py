@@ -221,3 +221,68 @@ def test_a_workload_that_was_told_of_before_follows_from_a_node_too(timeline: Ti
     timeline.expect.thread("Node n2", "resolved").between("41m", "43m30s")
     timeline.run("1h")
     assert {incident["state"] for incident in timeline.incidents} == {"resolved"}
+
+
+def test_a_sink_that_only_a_secret_names_posts_each_pass_and_is_heard_once(
+    timeline: Timeline,
+) -> None:
+    timeline.cluster.deploy("shop/api", service=False)
+    timeline.at("0s").does(lambda: setattr(timeline.operators[0], "webhook", ""))
+    timeline.at("1s").fails("shop/api", "crash")
+    timeline.at("20m10s").recovers("shop/api")
+    timeline.expect.root_message("Deployment shop/api").between("40s", "45s")
+    timeline.expect.thread("Deployment shop/api", "resolved").between("22m", "22m10s")
+    timeline.run("30m")
+    assert timeline.operators[0].posts == 2 * 40
+
+
+def test_bursts_of_one_post_that_a_stale_cache_makes_are_one_message(timeline: Timeline) -> None:
+    timeline.cluster.deploy("shop/api", service=False)
+    timeline.at("0s").does(lambda: setattr(timeline.operators[0], "conflicts", 8))
+    timeline.at("1s").fails("shop/api", "crash")
+    timeline.expect.root_message("Deployment shop/api").between("40s", "45s")
+    timeline.run("10m")
+    [operator] = timeline.operators
+    assert (operator.conflicts, operator.posts) == (0, 2 + 8)
+
+
+def test_a_result_that_cannot_be_created_stops_all_posts_and_the_reconciler_tells_the_rest(
+    timeline: Timeline,
+) -> None:
+    for name in ("api", "web"):
+        timeline.cluster.deploy(f"shop/{name}", service=False)
+        timeline.at("1s").fails(f"shop/{name}", "crash")
+        timeline.expect.root_message(f"Deployment shop/{name}").between("10s", "30s")
+    timeline.cluster.more.append(Problem("EKS", "AWS/EKS", ("no credentials",)))
+    timeline.run("10m")
+    assert timeline.operators[0].posts == 0
+
+
+def test_what_two_crs_report_is_one_incident_until_neither_does(timeline: Timeline) -> None:
+    timeline.crs = ("main", "second")
+    for name in ("api", "web"):
+        timeline.cluster.deploy(f"shop/{name}", service=False)
+        timeline.at("1s").fails(f"shop/{name}", "crash")
+        timeline.expect.root_message(f"Deployment shop/{name}").between("40s", "45s")
+    timeline.at("10m").does(lambda: timeline.operators[1].delete())
+    timeline.at("20m1s").recovers("shop/api")
+    timeline.expect.thread("Deployment shop/api", "resolved").between("22m", "22m10s")
+    timeline.run("2h")
+    assert timeline.message("Deployment shop/web")["state"] == "open"
+    assert "vanished" not in timeline.ready["results"]
+
+
+def test_one_of_two_crs_that_is_deleted_holds_what_it_alone_reported(timeline: Timeline) -> None:
+    timeline.crs, timeline.only = ("main", "second"), {"main": "shop/", "second": "pay/"}
+    for path in ("shop/api", "shop/web", "pay/api", "pay/web"):
+        timeline.cluster.deploy(path, service=False)
+        timeline.at("1s").fails(path, "crash")
+        timeline.expect.root_message(f"Deployment {path}").between("40s", "50s")
+    timeline.at("10m").does(lambda: timeline.operators[1].delete())
+    timeline.at("12m").recovers("pay/web")
+    timeline.at("20m1s").recovers("shop/api")
+    timeline.expect.thread("Deployment shop/api", "resolved").between("22m", "22m10s")
+    # Nobody reports it any more; after an hour its objects decide.
+    timeline.expect.thread("Deployment pay/web", "resolved").between("1h10m", "1h11m")
+    timeline.run("90m")
+    assert timeline.message("Deployment pay/api")["state"] == "open"

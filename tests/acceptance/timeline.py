@@ -237,6 +237,8 @@ class Timeline:
     ready: dict[str, str] = field(default_factory=dict)
     shielded: bool = False
     crs: tuple[str, ...] = ("main",)
+    only: dict[str, str] = field(default_factory=dict)
+    """What begins the names of all that a CR analyses: its `targetNamespace`."""
     operators: list[FakeOperator] = field(default_factory=list)
     beside: list[FakeOperator] = field(default_factory=list)
     """The same, posting to a Slack of their own: what K8sGPT would have sent without us."""
@@ -352,7 +354,9 @@ class Timeline:
                 )
 
     def _analyse(self, name: str) -> Callable[[], list[Problem]]:
-        return self.cluster.analyse
+        """What a CR finds: all there is, but for one that has a namespace to look at."""
+        only = self.only.get(name, "")
+        return lambda: [one for one in self.cluster.analyse() if one.name.startswith(only)]
 
     @asynccontextmanager
     async def _outside(self) -> AsyncIterator[None]:

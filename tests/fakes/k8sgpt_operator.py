@@ -3,13 +3,15 @@
 It posts every new problem twice, once for every changed text, and never again; it stops at the
 first answer that is not 200 and analyses anew after a back-off; the post of an *updated* Result
 that fails is lost; a Result that is not found again is deleted without a word; all of that in a
-random order. Two objects may share one Result, and the last one wins.
+random order. Two objects may share one Result, and the last one wins. A Result that the API server
+refuses stops the pass before anything is posted.
 """
 
 import asyncio
 import hashlib
 import json
 import random
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -29,6 +31,8 @@ LONGEST_WAIT_SECONDS = 1000.0
 SINK_TIMEOUT_SECONDS = 30.0
 POST_SECONDS = 0.004
 """What one post takes at least, on its side."""
+NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+"""What an object may be called."""
 
 
 class Aborted(Exception):
@@ -67,6 +71,9 @@ class FakeOperator:
     namespace: str = "k8sgpt"
     interval: float = 30.0
     dialect: str = "slack"
+    webhook: str = "http://sink/webhook"
+    """`spec.sink.webhook`, kept with what was posted. Where only a Secret has the URL it is "", and
+    everything is posted at each pass (§0.6)."""
     details: Callable[[Problem], str] = lambda problem: ""
     posts: int = 0
     """Tries, answered or not."""
@@ -132,6 +139,8 @@ class FakeOperator:
     def _create_or_update(self, place: tuple[str, str], fresh: Object) -> None:
         before = self.api.kept.get(place)
         if before is None:
+            if not NAME.fullmatch(place[1]):
+                raise Aborted
             self.api.put({**fresh, "status": {}})  # the status of a new object is dropped
             return
         status = dict(before.get("status", {}))
@@ -161,7 +170,7 @@ class FakeOperator:
         if self.conflicts:
             self.conflicts -= 1
             raise Aborted
-        self.api.put({**one, "status": {**status, "webhook": "http://sink/webhook"}})
+        self.api.put({**one, "status": {**status, "webhook": self.webhook}})
 
     def _body(self, spec: Object) -> bytes:
         """What Go's encoder makes of it: one line, < > & escaped."""
