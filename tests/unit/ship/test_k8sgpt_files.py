@@ -128,7 +128,9 @@ def test_the_chart_makes_the_same_k8sgpt_object_as_the_file() -> None:
 
 
 @pytest.mark.parametrize("path", INCIDENTS, ids=lambda p: p.stem)
-def test_an_incident_says_what_k8sgpt_finds_and_what_aegis_sink_will_say(path: Path) -> None:
+def test_an_incident_says_what_k8sgpt_finds_and_what_aegis_sink_will_say(
+    path: Path, playbooks: Playbooks
+) -> None:
     what, finds, says = path.read_text().split("\n")[:3]
     assert what.startswith("# ")
     kind = re.fullmatch(r"# K8sGPT \((\w+)\): .+", finds)
@@ -136,7 +138,7 @@ def test_an_incident_says_what_k8sgpt_finds_and_what_aegis_sink_will_say(path: P
     assert kind[1] in document("k8sgpt-cr.yaml")["spec"]["filters"]
     told = re.fullmatch(r"# AEGIS Sink: ([a-z-]+): (.+)", says)
     assert told
-    assert Playbooks.load().causes[told[1]].title == told[2]
+    assert playbooks.causes[told[1]].title == told[2]
 
 
 @pytest.mark.parametrize("path", INCIDENTS, ids=lambda p: p.stem)
@@ -167,7 +169,7 @@ def test_the_programs_that_should_fail_do_fail_and_say_so() -> None:
     assert api[:2] == ["sh", "-c"]
     assert "DATABASE_URL is not set" in api[2]
     assert api[2].endswith("exit 1")
-    assert container("job-back-off")["command"][2].endswith("exit 3")
+    assert container("job-back-off")["command"] == ["cat", "/data/orders.csv"]
 
 
 def test_the_one_that_runs_out_of_memory_needs_more_than_its_limit() -> None:
