@@ -77,7 +77,12 @@ class Tried:
         place = {**about["metadata"], "kind": about["kind"]}
         object_ = {key: place[key] for key in ("kind", "name", "namespace")}
         name = f"{place['name']}.{len(self.objects)}"
-        seen = {"firstTimestamp": START, "lastTimestamp": NOW, "count": 9, "type": "Warning"}
+        seen: Object = {
+            "firstTimestamp": START,
+            "lastTimestamp": NOW,
+            "count": 9,
+            "type": "Warning",
+        }
         self.add(
             "v1", "Event", name, involvedObject=object_, reason=reason, message=message, **seen
         )
