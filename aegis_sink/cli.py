@@ -29,7 +29,7 @@ from aegis_sink.commands.terminal import (
     settings_as_set,
 )
 from aegis_sink.commands.why import why_command
-from aegis_sink.diagnosis.playbooks import PlaybookError
+from aegis_sink.diagnosis.playbook import PlaybookError
 from aegis_sink.diagnosis.redaction import Redactor
 from aegis_sink.logs import set_up
 from aegis_sink.model import Incident, NoticeReason, State

@@ -10,6 +10,7 @@ from rich.progress import Progress
 from rich.table import Table
 from typer.core import TyperGroup
 
+from aegis_sink.building.model import model_options
 from aegis_sink.commands.terminal import (
     AsJson,
     err,
@@ -22,15 +23,14 @@ from aegis_sink.commands.terminal import (
     say,
     settings_as_set,
 )
+from aegis_sink.diagnosis.adapters import build_model
 from aegis_sink.diagnosis.diagnoser import Diagnoser, Trust
-from aegis_sink.diagnosis.model import build_model
 from aegis_sink.diagnosis.playbooks import Playbooks
 from aegis_sink.evaluation.export import case_files, write_case
 from aegis_sink.evaluation.folder import CaseError, EvalCase, read_cases
 from aegis_sink.evaluation.run import evaluate
 from aegis_sink.evaluation.score import Score, Totals, totals
 from aegis_sink.model import Finding, Incident
-from aegis_sink.service import model_options
 from aegis_sink.settings import Settings
 from aegis_sink.store import incidents
 from aegis_sink.store.database import Connection

@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+from aegis_sink.ambient import new_id, utc_now
+from aegis_sink.building.database import opened
+from aegis_sink.building.reconciling import build_reconciling
 from aegis_sink.client import ClientError, Refused
 from aegis_sink.cluster.client import NoCluster, connect
 from aegis_sink.commands.terminal import (
@@ -19,8 +22,6 @@ from aegis_sink.commands.terminal import (
 )
 from aegis_sink.flow.reconciler import NotListed
 from aegis_sink.metrics import Metrics
-from aegis_sink.reconciling import build_reconciling
-from aegis_sink.service import new_id, opened, utc_now
 from aegis_sink.settings import Settings
 
 Answer = dict[str, object]

@@ -21,7 +21,7 @@ from aegis_sink.diagnosis.digest import digest
 from aegis_sink.diagnosis.filling import Values, fill, fill_or_ask
 from aegis_sink.diagnosis.fixes import render
 from aegis_sink.diagnosis.observations import Observations, View
-from aegis_sink.diagnosis.playbooks import Cause, Playbook, Playbooks, Weight
+from aegis_sink.diagnosis.playbook import Cause, Playbook, Weight
 from aegis_sink.diagnosis.standing import ASKED, CONFIDENCE, Candidate, Standing, ranked, standing
 from aegis_sink.model import Diagnosis, RuledOut, Verdict
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from aegis_sink.diagnosis.case import Case
+    from aegis_sink.diagnosis.playbooks import Playbooks
 
 CERTAIN_SCORE = 10
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from aegis_sink.diagnosis.filling import Values
 from aegis_sink.diagnosis.fixes import render
 from aegis_sink.diagnosis.observations import View
-from aegis_sink.diagnosis.playbooks import FixPlan
+from aegis_sink.diagnosis.playbook import FixPlan
 from aegis_sink.diagnosis.standing import CONFIDENCE, STATED_LIMIT, Candidate, Standing
 from aegis_sink.model import Diagnosis, Fix, FixAction, ObjectRef, Risk, Verdict
 from aegis_sink.model.facts import ObjectFacts

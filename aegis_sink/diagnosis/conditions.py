@@ -15,9 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from aegis_sink.diagnosis.quantities import parse_quantity
 
 if TYPE_CHECKING:
-    from aegis_sink.diagnosis.observations import View
-
-Value: TypeAlias = "str | int | bool | tuple[str, ...] | Mapping[str, str] | None"
+    from aegis_sink.diagnosis.observations import Value, View
 
 
 @dataclass(frozen=True, slots=True)

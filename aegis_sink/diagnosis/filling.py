@@ -15,8 +15,7 @@ from aegis_sink.diagnosis.cleaning import clean
 from aegis_sink.diagnosis.quantities import cpu, duration, memory
 
 if TYPE_CHECKING:
-    from aegis_sink.diagnosis.conditions import Value
-    from aegis_sink.diagnosis.observations import View
+    from aegis_sink.diagnosis.observations import Value, View
 
 _NAME = re.compile(r"\{([a-z_]+(?:\.[a-z_]+)?)((?:\|[a-z_]+)*)\}")
 _LONGEST_VALUE = 200

@@ -18,7 +18,7 @@ from aegis_sink.diagnosis.filling import Values, fill_or_ask
 from aegis_sink.model import Fix, FixAction, ObjectRef
 
 if TYPE_CHECKING:
-    from aegis_sink.diagnosis.playbooks import FixPlan
+    from aegis_sink.diagnosis.playbook import FixPlan
 
 ROLLED_OUT = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
 """Kinds with a rollout: they can be restarted and rolled back."""

@@ -85,17 +85,3 @@ class Model(Protocol):
     async def close(self) -> None:
         """Close the connections."""
         ...
-
-
-def build_model(options: LLMOptions) -> Model | None:
-    """The adapter for the options; None when no model is wanted. Raises ModelRefused."""
-    from aegis_sink.diagnosis.ollama import OllamaModel
-    from aegis_sink.diagnosis.openai import OpenAIModel
-
-    match options.api:
-        case "ollama":
-            return OllamaModel(options)
-        case "openai":
-            return OpenAIModel(options)
-        case "off":
-            return None

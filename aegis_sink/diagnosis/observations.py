@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import islice, product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from aegis_sink.diagnosis.stated import stated_facts
 from aegis_sink.model.facts import ContainerFacts, Facts, LogFacts
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from aegis_sink.diagnosis.case import Case
-    from aegis_sink.diagnosis.conditions import Value
     from aegis_sink.model import ObjectRef
+
+Value: TypeAlias = "str | int | bool | tuple[str, ...] | Mapping[str, str] | None"
+"""What a field of the facts can hold."""
 
 FOCUSED = frozenset(
     {

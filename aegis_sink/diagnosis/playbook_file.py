@@ -27,7 +27,7 @@ from aegis_sink.diagnosis.conditions import (
     topics_of,
 )
 from aegis_sink.diagnosis.filling import FILTERS, names_in
-from aegis_sink.diagnosis.playbooks import (
+from aegis_sink.diagnosis.playbook import (
     Cause,
     Example,
     FixPlan,

@@ -7,7 +7,8 @@ from typing import Any
 
 from aegis_sink.diagnosis.assess import assess
 from aegis_sink.diagnosis.case import Case
-from aegis_sink.diagnosis.playbooks import Example, Playbook, PlaybookError, Playbooks
+from aegis_sink.diagnosis.playbook import Example, Playbook, PlaybookError
+from aegis_sink.diagnosis.playbooks import Playbooks
 from aegis_sink.model import Collected, Evidence, Finding, ObjectRef
 from aegis_sink.model.facts import TOPICS, Facts
 

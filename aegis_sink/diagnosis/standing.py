@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from aegis_sink.diagnosis.playbooks import Cause, Weight
+from aegis_sink.diagnosis.playbook import Cause, Weight
 from aegis_sink.model import Fix, RuledOut
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from aegis_sink.building.model import model_options
 from aegis_sink.client import address
 from aegis_sink.cluster.configuration import configured_by, lost_kubeconfig
 from aegis_sink.cluster.connection import Connection
@@ -20,7 +21,6 @@ from aegis_sink.doctor.model import check_model
 from aegis_sink.doctor.objects import check_objects
 from aegis_sink.doctor.rights import Lease, check_rights
 from aegis_sink.doctor.slack import check_slack
-from aegis_sink.service import model_options
 from aegis_sink.settings import (
     Settings,
     SettingsError,

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from aegis_sink.diagnosis.adapters import build_model
 from aegis_sink.diagnosis.errors import AnswerInvalid, LLMError, ModelRefused, ModelUnavailable
-from aegis_sink.diagnosis.model import Ask, LLMOptions, Message, Model, build_model
+from aegis_sink.diagnosis.model import Ask, LLMOptions, Message, Model
 from aegis_sink.diagnosis.ollama import OllamaModel, tagged
 from aegis_sink.diagnosis.wire import ServerAnswered, Wire
 from aegis_sink.doctor.check import Check, failed, ok, skipped, warning

@@ -12,10 +12,10 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from aegis_sink.ambient import new_id
 from aegis_sink.cluster.results import Pace, Results
 from aegis_sink.diagnosis.redaction import Redactor
 from aegis_sink.flow.reconciler import Reconciler
-from aegis_sink.service import new_id
 from aegis_sink.store import jobs
 from aegis_sink.store.database import Database, open_engine
 from aegis_sink.store.schema import migrate

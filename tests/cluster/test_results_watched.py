@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from aegis_sink.ambient import new_id, utc_now
+from aegis_sink.building.database import opened
+from aegis_sink.building.reconciling import Reconciling, build_reconciling
 from aegis_sink.cluster.client import connect
 from aegis_sink.metrics import Metrics
-from aegis_sink.reconciling import Reconciling, build_reconciling
-from aegis_sink.service import new_id, opened, utc_now
 from aegis_sink.settings import load
 from aegis_sink.store import listing
 from aegis_sink.store.database import Database

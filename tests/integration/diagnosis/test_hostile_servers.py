@@ -8,9 +8,10 @@ from typing import Literal
 
 import pytest
 
+from aegis_sink.diagnosis.adapters import build_model
 from aegis_sink.diagnosis.diagnoser import Diagnoser
 from aegis_sink.diagnosis.errors import LLMError, ModelUnavailable
-from aegis_sink.diagnosis.model import LLMOptions, build_model
+from aegis_sink.diagnosis.model import LLMOptions
 from tests.fakes.diagnosis_cases import answer_text, assessed, crashing, make_case
 
 CASE = make_case(seen=crashing("dial tcp 10.3.2.1:5432: connection refused"))

@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from aegis_sink.diagnosis.adapters import build_model
 from aegis_sink.diagnosis.errors import AnswerInvalid, ModelRefused, ModelUnavailable
-from aegis_sink.diagnosis.model import Ask, LLMOptions, Message, build_model
+from aegis_sink.diagnosis.model import Ask, LLMOptions, Message
 from aegis_sink.diagnosis.openai import OpenAIModel
 from tests.fakes.openai_server import Completes, FakeOpenAI, Refuses, serve_openai
 

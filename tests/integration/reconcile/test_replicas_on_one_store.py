@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from aegis_sink.building.reconciling import Reconciling, reconcile_now
 from aegis_sink.cluster.lease import Elector, Timing
 from aegis_sink.flow.reconciler import NotListed
-from aegis_sink.reconciling import Reconciling, reconcile_now
 from tests.fakes.results_api import connection, result
 from tests.integration.reconcile.conftest import PACE, PATIENCE_SECONDS, Sink, make_sink, until
 

@@ -7,7 +7,7 @@ import pytest
 from aegis_sink.diagnosis.filling import Values
 from aegis_sink.diagnosis.fixes import CLUSTER_WIDE, INSPECTIONS, render
 from aegis_sink.diagnosis.observations import Observations, View
-from aegis_sink.diagnosis.playbooks import FixPlan
+from aegis_sink.diagnosis.playbook import FixPlan
 from aegis_sink.model import Fix, FixAction, ObjectRef, Risk
 from aegis_sink.model.facts import ContainerFacts
 from tests.fakes.diagnosis_cases import DEPLOYMENT, POD, assessed, builtin, evidence, make_case

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from aegis_sink.diagnosis.playbooks import PlaybookError, Playbooks
+from aegis_sink.diagnosis.playbook import PlaybookError
+from aegis_sink.diagnosis.playbooks import Playbooks
 from aegis_sink.diagnosis.rehearsal import check
 from aegis_sink.model import FixAction
 from tests.fakes.diagnosis_cases import builtin

@@ -10,8 +10,8 @@ from detect_secrets.settings import default_settings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aegis_sink.building.database import opened
 from aegis_sink.diagnosis.redaction import Redactor
-from aegis_sink.service import opened
 from aegis_sink.settings import load
 
 redact = Redactor(b"a key of this installation")
