@@ -123,7 +123,10 @@ def _spare_what_stays() -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket bound to an address; CannotListen says why not."""
+    """A socket bound to an address; CannotListen says why not. `::` is every address, of IPv4 too;
+    where the kernel has no IPv6, of IPv4 alone."""
+    if host == "::" and not socket.has_dualstack_ipv6():
+        host = "0.0.0.0"  # noqa: S104 — asked for
     try:
         family, kind, protocol, _, bound = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -131,6 +134,8 @@ def listen(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, kind, protocol)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if host == "::":
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
             listener.bind(bound)
         except OSError:
             listener.close()

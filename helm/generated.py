@@ -53,7 +53,7 @@ def schema() -> str:
     document = json.loads(SCHEMA.read_text())
     fields = Settings.model_fields
     document["properties"]["settings"]["properties"] = {
-        name: {"description": info.description, **_type(info.annotation, info.metadata)}
+        name: {"description": info.description, **_or_null(_type(info.annotation, info.metadata))}
         for name, info in fields.items()
         if name not in OURS | SECRETS
     }
@@ -94,7 +94,14 @@ def _rule(group: str, plurals: list[str], verbs: tuple[str, ...]) -> dict[str, l
     return {"apiGroups": [group], "resources": plurals, "verbs": list(verbs)}
 
 
-def _type(annotation: Any, metadata: list[Any]) -> dict[str, object]:
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """With null, by which a value of a profile is taken away again."""
+    if "enum" in schema:
+        return {**schema, "enum": [*schema["enum"], None]}
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+def _type(annotation: Any, metadata: list[Any]) -> dict[str, Any]:
     if isinstance(annotation, UnionType) or get_origin(annotation) is Union:
         (annotation,) = (a for a in get_args(annotation) if a is not type(None))
     if get_origin(annotation) is Annotated:

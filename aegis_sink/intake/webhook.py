@@ -97,7 +97,8 @@ class WebhookDoor:
 
 def _sender(scope: Scope) -> str:
     client = scope.get("client")
-    return client[0] if client else "an unknown address"
+    # An IPv4 address, as a socket of both families names it.
+    return client[0].removeprefix("::ffff:") if client else "an unknown address"
 
 
 async def _answer(

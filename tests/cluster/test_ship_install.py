@@ -153,7 +153,8 @@ def test_a_list_of_namespaces_ends_at_their_borders(
         kubectl("auth", "can-i", "list", "pods", who, "-n", "kube-system")
 
 
-def test_the_commands_of_the_notes_make_the_secret_that_k8sgpt_posts_with(
+@pytest.mark.usefixtures("k8sgpt_operator")
+def test_the_notes_make_the_secret_and_the_sink_that_k8sgpt_posts_with(
     helm: Run, kubectl: Run, programs: Binaries, apiserver: ControlPlane, namespace: str
 ) -> None:
     kubectl("create", "secret", "generic", "aegis-sink", "--from-literal=webhook-token=right",
@@ -175,6 +176,14 @@ def test_the_commands_of_the_notes_make_the_secret_that_k8sgpt_posts_with(
     secret = json.loads(kubectl("get", "secret", "aegis-sink-url", "-n", namespace, "-o", "json"))
     url = b64decode(secret["data"]["url"]).decode()
     assert url == f"http://aegis:right@aegis-sink.{namespace}.svc:8080/webhook"
+    cr = yaml.safe_load((ROOT / "k8sgpt" / "k8sgpt-cr.yaml").read_text())
+    cr["metadata"]["namespace"] = namespace
+    cr["spec"]["sink"] = yaml.safe_load(notes[notes.index("  sink:") :].partition("\n\n")[0])[
+        "sink"
+    ]
+    path = apiserver.directory / f"{namespace}.json"
+    path.write_text(json.dumps(cr))
+    kubectl("apply", "--dry-run=server", "--validate=strict", "-f", str(path))
     helm("uninstall", "aegis-sink", "-n", namespace)
 
 
@@ -217,6 +226,35 @@ def test_the_api_server_takes_every_command_of_the_ten_minute_install(
         kubectl("delete", "namespace", "aegis", "--wait=false")
 
 
+@pytest.mark.usefixtures("k8sgpt_operator")
+async def test_names_that_look_like_numbers_are_taken(
+    api: Api, kubectl: Run, helm: Run, tmp_path: Path
+) -> None:
+    place = str(secrets.randbelow(10**9))
+    await api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": place}})
+    values = {
+        "secrets": {"webhook_token": {"name": "2024", "key": "1234"}},
+        "persistence": {"storageClass": "-"},
+        "rbac": {"namespaces": [place]},
+        "settings": {"results_namespace": place},
+        "ingress": {"enabled": True, "host": "*.example.com", "tlsSecretName": "0"},
+        "networkPolicy": {"k8sgptNamespace": "1e3"},
+        "podDisruptionBudget": {"enabled": True},
+        "ollama": {"create": True},
+        "k8sgpt": {"create": True, "namespace": place, "sinkSecret": {"name": "1", "key": "2"}},
+    }
+    path = tmp_path / "values.yaml"
+    path.write_text(json.dumps(values))
+    helm("install", "123", str(CHART), "-n", place, "-f", str(path))
+
+    async def pod() -> dict[str, Any] | None:
+        pods = await api.list("Pod", place)
+        return next((p for p in pods if p["metadata"]["name"] == "aegis-sink-123-0"), None)
+
+    assert await api.until(pod)
+    helm("uninstall", "123", "-n", place)
+
+
 async def test_the_longest_name_of_a_release_has_a_pod(api: Api, helm: Run, namespace: str) -> None:
     helm("install", "a" * 53, str(CHART), "-n", namespace)
 
@@ -225,6 +263,44 @@ async def test_the_longest_name_of_a_release_has_a_pod(api: Api, helm: Run, name
 
     assert await api.until(pod)
     helm("uninstall", "a" * 53, "-n", namespace)
+
+
+def test_an_upgrade_can_be_taken_back(helm: Run, kubectl: Run, namespace: str) -> None:
+    def group_wait() -> str:
+        path = (
+            "jsonpath={.spec.template.spec.containers[0].env[?(@.name=='AEGIS_GROUP_WAIT')].value}"
+        )
+        return kubectl("get", "statefulset", "aegis-sink", "-n", namespace, "-o", path)
+
+    helm("install", "aegis-sink", str(CHART), "-n", namespace)
+    helm("upgrade", "aegis-sink", str(CHART), "-n", namespace, "--set=settings.group_wait=30s")
+    assert group_wait() == "30s"
+    helm("rollback", "aegis-sink", "1", "-n", namespace)
+    assert group_wait() == ""
+    helm("uninstall", "aegis-sink", "-n", namespace)
+
+
+def test_a_volume_that_comes_or_goes_says_what_to_type(
+    helm: Run, kubectl: Run, namespace: str
+) -> None:
+    """Kubernetes says "updates to statefulset spec for fields other than … are forbidden"."""
+    chart = ("aegis-sink", str(CHART), "-n", namespace)
+    delete = ("delete", "statefulset", "aegis-sink", "-n", namespace)
+    without, small = "--set=persistence.enabled=false", "--set=persistence.size=1024Mi"
+
+    def upgrade_is_refused(*values: str) -> None:
+        with pytest.raises(AssertionError) as told:
+            helm("upgrade", *chart, *values)
+        assert f"kubectl -n {namespace} delete statefulset aegis-sink" in str(told.value)
+
+    helm("install", *chart, without)
+    upgrade_is_refused(small)
+    kubectl(*delete)
+    helm("upgrade", *chart, small)
+    helm("upgrade", *chart, small, "--set=settings.group_wait=30s")
+    upgrade_is_refused("--set=persistence.size=2Gi")
+    upgrade_is_refused(without)
+    helm("uninstall", "aegis-sink", "-n", namespace)
 
 
 def test_uninstall_leaves_only_the_volume_claim(helm: Run, kubectl: Run, namespace: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from aegis_sink.server import listen
 from tests.integration.cli.conftest import environment_for, start, stop
 
 INCIDENT = Path(__file__).parents[3] / "k8sgpt" / "results" / "pod-oomkilled.yaml"
@@ -150,3 +151,20 @@ def test_the_module_runs_as_a_program() -> None:
         check=True,
     )
     assert ended.stdout.strip()[0].isdigit()
+
+
+def test_two_colons_are_every_address_of_ipv4_and_ipv6() -> None:
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("this kernel has no IPv6")
+    with listen("::", 0) as listener:
+        listener.listen()
+        for host in ("127.0.0.1", "::1"):
+            socket.create_connection((host, listener.getsockname()[1]), 5).close()
+
+
+def test_two_colons_are_every_address_where_there_is_no_ipv6(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
+    with listen("::", 0) as listener:
+        assert listener.family == socket.AF_INET

@@ -107,7 +107,7 @@ def test_the_program_understands_the_environment_it_is_given(render: Render, pro
         n.removeprefix("AEGIS_").lower() for n in given
     }
     assert loaded.settings.webhook_token is not None
-    assert loaded.settings.host == "0.0.0.0"
+    assert loaded.settings.host == "::"
 
 
 def test_rights_are_the_written_list_and_nothing_else(render: Render) -> None:
@@ -184,6 +184,16 @@ def test_without_a_cluster_there_are_no_rights_and_no_token(render: Render) -> N
         ({"ingress": {"enabled": True}}, "ingress.host"),
         ({"serviceAccount": {"create": False}}, "serviceAccount.name"),
         ({"typo": 1}, "'typo' not allowed"),
+        ({"podLabels": {"app.kubernetes.io/name": "x"}}, "podLabels: the pod is found by"),
+        ({"extraEnv": [{"name": "AEGIS_PORT", "value": "1"}]}, "AEGIS_PORT is set by the chart"),
+        (
+            {"settings": {"llm_url": "http://ollama.ai.svc:11434"}},
+            "Set networkPolicy.modelNamespace",
+        ),
+        (
+            {"ollama": {"create": True}, "settings": {"llm_url": "http://ollama.ollama.svc:11434"}},
+            "settings.llm_url=null",
+        ),
         ({"resources": {"limit": {"memory": "1Gi"}}}, "'limit' not allowed"),
         ({"extraEnv": [{"name": "A", "vlaue": "b"}]}, "'vlaue' not allowed"),
         ({"extraEnv": [{"name": "A", "value": 1}]}, "/extraEnv/0/value"),
@@ -260,7 +270,9 @@ def test_the_network_is_closed_but_for_what_is_used(render: Render) -> None:
         {"kubernetes.io/metadata.name": "k8sgpt-operator-system"}
     ]
     ports = [sorted({p["port"] for p in rule["ports"]}) for rule in policy["egress"]]
-    assert ports == [[53], [443, 6443], [11434]]
+    assert ports == [[53, 5353], [443, 6443, 8443], [11434]]
+    # No selector fits the API server, Slack, or a DNS cache that has the node's network.
+    assert ["to" in rule for rule in policy["egress"]] == [False, False, True]
     off = of("NetworkPolicy", render(values={"settings": {"llm_api": "off"}}))["spec"]
     assert [11434] not in [[p["port"] for p in rule["ports"]] for rule in off["egress"]]
 
@@ -356,6 +368,25 @@ def test_an_empty_value_is_refused_with_its_name(render: Render, place: tuple[st
     assert f"missing property '{place[-1]}'" in str(refused.value)
 
 
+def test_what_a_profile_sets_can_be_taken_away(render: Render) -> None:
+    """`--set secrets.slack_bot_token=null`"""
+    none = {"slack_channel": None, "llm_url": None}
+    objects = render("standard", {"settings": none, "secrets": {"slack_bot_token": None}})
+    assert environment(objects).keys() & {"AEGIS_LLM_URL", "AEGIS_SLACK_BOT_TOKEN"} == set()
+    render("standard", {"settings": {"llm_url": None}, "ollama": {"create": True}})
+
+
+def test_what_is_empty_by_default_may_be_empty(render: Render) -> None:
+    def empty(section: dict[str, Any]) -> dict[str, Any]:
+        return {
+            name: empty(value) if value else None
+            for name, value in section.items()
+            if not value or (isinstance(value, dict) and name not in generated["OWN"])
+        }
+
+    assert render(values=empty(DEFAULTS)) == render()
+
+
 def test_defaults_of_the_users_own_maps_may_be_taken_away(render: Render) -> None:
     objects = render("full", {"resources": None, "dashboard": {"labels": None}})
     assert container(objects)["resources"] is None
@@ -383,7 +414,12 @@ def test_a_text_that_looks_like_a_number_stays_a_text(render: Render, text: str)
             "imagePullSecrets": [{"name": text}],
             "nameOverride": name,
             "fullnameOverride": name,
-            "settings": {"cluster_name": text, "llm_model": text, "results_namespace": text},
+            "settings": {
+                "cluster_name": text,
+                "llm_url": None,
+                "llm_model": text,
+                "results_namespace": text,
+            },
             "secrets": {"webhook_token": secret, "api_token": secret},
             "persistence": {"storageClass": text},
             "serviceAccount": {"name": text},

@@ -50,7 +50,7 @@ def as_environment(container: dict[str, Any], data: Path, port: int) -> dict[str
     }
     assert given["AEGIS_DATABASE_URL"].startswith("sqlite:////data/")
     assert given["AEGIS_PORT"] == str(container["ports"][0]["containerPort"])
-    assert given["AEGIS_HOST"] == "0.0.0.0"
+    assert given["AEGIS_HOST"] == "::"
     return {
         **given,
         "AEGIS_DATABASE_URL": given["AEGIS_DATABASE_URL"].replace("//data", f"/{data}"),
