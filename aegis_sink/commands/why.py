@@ -1,39 +1,44 @@
 """`aegis-sink why`: the whole story of one incident, from what was found to what was told."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from aegis_sink.commands.route import route_lines, route_to_json
 from aegis_sink.commands.terminal import AsJson, fail, out, print_json, read_store, settings_as_set
-from aegis_sink.flow.digests import traffic
 from aegis_sink.model import Incident
 from aegis_sink.model.codec import finding_to_json, incident_to_json, rfc3339
 from aegis_sink.notify.text import plural
 from aegis_sink.routes import routes_of
 from aegis_sink.settings import Settings
-from aegis_sink.store import incidents, jobs, notices
+from aegis_sink.store import decisions, incidents, jobs
 from aegis_sink.store.database import Connection
+from aegis_sink.store.decisions import Decided
 from aegis_sink.store.incidents import StoredFinding
 from aegis_sink.store.jobs import Waiting
 from aegis_sink.triage.matchers import labels
 from aegis_sink.triage.routing import Tried
-from aegis_sink.triage.storm import is_crowded
-from aegis_sink.triage.tell import Decision, TellRules, decide
 
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """All that is known of an incident, and what would be decided now."""
+    """All that is known of an incident. What was decided is the service's word; `tried` are the
+    routes as they are set here."""
 
     incident: Incident
     subject_how: str
     findings: tuple[StoredFinding, ...]
+    decided: tuple[Decided, ...]
     waiting: tuple[Waiting, ...]
-    decision: Decision
     tried: tuple[Tried, ...]
+
+    @property
+    def route_differs(self) -> str:
+        """The route that the service took last, where it is not the one that is set here; ""."""
+        taken = next((one.route for one in reversed(self.decided) if one.route), "")
+        return "" if taken == str(self.tried[-1].route) else taken
 
 
 def why_command(
@@ -55,24 +60,18 @@ def _story(connection: Connection, incident_id: str, settings: Settings) -> Stor
     incident = incidents.get(connection, incident_id)
     if incident is None:
         return None
-    now = datetime.now(UTC)
-    tried = routes_of(settings.routes, settings.repeat_interval).tried(labels(incident))
-    repeat_interval = tried[-1].route.repeat_interval
-    rules = TellRules(settings.group_wait, repeat_interval, hints=settings.hints)
-    alone = notices.root_of(connection, incident.id) is not None
-    crowded = not alone and is_crowded(traffic(connection, now))
     return Story(
         incident,
         incidents.subject_how(connection, incident.id),
         incidents.findings_of(connection, incident.id),
+        decisions.decisions_of(connection, incident.id),
         jobs.waiting(connection, incident.id),
-        decide(incident, now=now, rules=rules, crowded=crowded),
-        tried,
+        routes_of(settings.routes, settings.repeat_interval).tried(labels(incident)),
     )
 
 
 def _lines(story: Story, settings: Settings) -> list[str]:
-    incident, decision = story.incident, story.decision
+    incident = story.incident
     lines = [
         f"{incident.id}  {incident.shown_state}  {incident.severity}  {incident.title}",
         "",
@@ -99,15 +98,21 @@ def _lines(story: Story, settings: Settings) -> list[str]:
         f"  {_time(notice.at)}  {notice.reason} to {notice.channel or '(nowhere)'} {notice.ts}".rstrip()
         for notice in incident.notices
     ] or ["  nothing"]
+    *before, now = story.decided or (None,)
+    if before:
+        lines += ["", "What was decided"]
+        lines += [f"  {_time(one.at)}  {one.what}: {one.because}" for one in before if one]
     lines += ["", "Which route it takes"]
     lines += [f"  {line}" for line in route_lines(story.tried, labels(incident), settings)]
-    lines += [
-        "",
-        "What is decided now",
-        f"  {decision.reason or decision.held}: {decision.because}",
-    ]
-    if decision.wait_until:
-        lines.append(f"  looked at again {_time(decision.wait_until)}")
+    if story.route_differs:
+        lines.append(f"  but the service, which has other settings, took: {story.route_differs}")
+    lines += ["", "What is decided now"]
+    if now is None:
+        lines.append("  nothing yet: what K8sGPT reports is looked into first")
+    else:
+        lines.append(f"  {now.what}: {now.because} (since {_time(now.at)})")
+        if now.wait_until:
+            lines.append(f"  looked at again {_time(now.wait_until)}")
     lines += ["", "What waits to be done"]
     for job in story.waiting:
         lines.append(f"  {job.kind} at {_time(job.due_at)}")
@@ -117,7 +122,6 @@ def _lines(story: Story, settings: Settings) -> list[str]:
 
 
 def _json(story: Story, settings: Settings) -> dict[str, object]:
-    decision = story.decision
     return {
         "incident": incident_to_json(story.incident),
         "subject_told_by": story.subject_how,
@@ -130,11 +134,8 @@ def _json(story: Story, settings: Settings) -> dict[str, object]:
             for stored in story.findings
         ],
         "route": route_to_json(story.tried[-1].route, settings),
-        "decision": {
-            "reason": decision.reason or decision.held,
-            "because": decision.because,
-            "wait_until": rfc3339(decision.wait_until) if decision.wait_until else None,
-        },
+        "decision": _decided(story.decided[-1]) if story.decided else None,
+        "decisions": [_decided(one) for one in story.decided],
         "waiting": [
             {
                 "stage": job.kind,
@@ -144,6 +145,17 @@ def _json(story: Story, settings: Settings) -> dict[str, object]:
             }
             for job in story.waiting
         ],
+    }
+
+
+def _decided(one: Decided) -> dict[str, object]:
+    return {
+        "at": rfc3339(one.at),
+        "stage": one.stage,
+        "reason": one.what,
+        "because": one.because,
+        "wait_until": rfc3339(one.wait_until) if one.wait_until else None,
+        "route": one.route or None,
     }
 
 

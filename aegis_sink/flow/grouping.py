@@ -2,17 +2,21 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from aegis_sink.model import Finding, Incident, ObjectRef, OwnerChain
+from aegis_sink.model import Finding, Incident, OwnerChain
 from aegis_sink.model.facts import Facts
 from aegis_sink.store import listing, notices
 from aegis_sink.store.database import Connection
 from aegis_sink.triage.grouping import (
+    SHOWS,
     WORKLOADS,
     Joining,
+    Trail,
     incident_to_join,
     is_symptom,
-    workloads,
+    trail,
+    trail_of,
 )
 
 
@@ -53,6 +57,8 @@ def relations(
     incident_id: str,
     lead: Lead,
     owners: OwnerChain,
+    *,
+    now: datetime,
     facts: Iterable[Facts] = (),
 ) -> Relations:
     """How it is related to the open incidents of its namespace.
@@ -62,20 +68,27 @@ def relations(
     if notices.root_of(connection, incident_id) is not None:
         return Relations()
     ref = lead.finding.object
-    leads_to = workloads(ref, lead.errors, owner=owners.subject, facts=facts)
-    names = {ref.name, owners.subject.name, *(one.name for one in leads_to)}
+    leads_to = trail(ref, lead.errors, owner=owners.subject, facts=facts)
+    names = {ref.name, owners.subject.name, *leads_to.names}
     found = listing.open_in(
-        connection, lead.finding.cluster, ref.namespace, names=names, beside_kinds=WORKLOADS
+        connection,
+        lead.finding.cluster,
+        ref.namespace,
+        names=names,
+        beside_kinds=WORKLOADS,
+        evidence_of=SHOWS,
     )
     others = [one for one in found if one.id != incident_id]
-    joining = incident_to_join(ref, lead.errors, leads_to, others)
+    joining = incident_to_join(ref, lead.errors, leads_to, others, now=now)
     if joining is not None:
         return Relations(joining)
-    return Relations(shown_by=tuple(one.id for one in others if _shows(one, owners.subject)))
+    if not leads_to.workloads:
+        return Relations()
+    return Relations(shown_by=tuple(one.id for one in others if _shows(one, leads_to)))
 
 
-def _shows(other: Incident, subject: ObjectRef) -> bool:
+def _shows(other: Incident, leads_to: Trail) -> bool:
     """Whether all that the other says is that this workload is not up, and nobody heard of it."""
-    if other.notices or other.subject == subject or not is_symptom(other.errors):
+    if other.subject in leads_to.workloads or not is_symptom(other.errors):
         return False
-    return subject in workloads(other.subject, other.errors, owner=other.subject)
+    return leads_to.meets(trail_of(other))

@@ -17,6 +17,7 @@ from aegis_sink.flow.worker import Done, Later, Outcome, back_off
 from aegis_sink.model import Incident, ObjectRef, State
 from aegis_sink.store import endings, history, incidents, jobs
 from aegis_sink.store.database import Connection, Database
+from aegis_sink.store.decisions import HELD, MAY_COME_BACK, Decided
 from aegis_sink.store.endings import Gone
 from aegis_sink.store.jobs import Job
 
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 
 VANISHED_LIMIT = timedelta(hours=1)
 """All Results of a K8sGPT CR vanished at once: after this the objects alone decide."""
+VANISHED_HELD = "all Results of its K8sGPT CR vanished at once, which may be a failed analysis"
 HIDDEN_LIMIT = timedelta(hours=1)
 """Another object took the Result, and this one cannot be judged: after this it counts as over."""
 ILL_RECHECK = timedelta(minutes=5)
@@ -57,9 +59,10 @@ class Resolving:
         vanished = gone.how.startswith(endings.VANISHED)
         due = gone.at + (max(VANISHED_LIMIT, self.hold) if vanished else self.hold)
         if now < due:
-            return Later(due)
+            return self._held(due, VANISHED_HELD if vanished else MAY_COME_BACK)
         if gone.falling >= FALLING and not vanished:
-            return Later(now + self.hold)
+            because = "many incidents end at once, which may be a failed analysis"
+            return self._held(now + self.hold, because)
         try:
             health = await self._judge(incident, gone)
         except ClusterUnavailable as error:
@@ -67,13 +70,17 @@ class Resolving:
         ill = [ref for ref, state in health.items() if state is Health.ILL]
         if ill:
             await self._still_ill(incident, gone, ill[0], now)
-            return Later(now + ILL_RECHECK)
+            return self._held(now + ILL_RECHECK, f"{ill[0]} does not look well")
         if gone.how == endings.HIDDEN and Health.UNKNOWN in health.values():
             limit = gone.at + HIDDEN_LIMIT
             if now < limit:
-                return Later(limit)
+                return self._held(limit, "another object took its Result, and it cannot be judged")
         await self.database.write(lambda c: self._resolve(c, incident.id, gone, health, now))
         return Done()
+
+    def _held(self, until: datetime, because: str) -> Later:
+        held = Decided(self.clock(), jobs.RESOLVE, HELD, because, until)
+        return Later(until, decided=(held,))
 
     async def _judge(self, incident: Incident, gone: Gone) -> dict[ObjectRef, Health]:
         """How its objects look, up to the first that is ill. What another incident tells of an

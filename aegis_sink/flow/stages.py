@@ -30,17 +30,30 @@ from aegis_sink.model import (
     OwnerChain,
     State,
 )
-from aegis_sink.model.facts import AutoscalerFacts, Facts
-from aegis_sink.store import answers, digests, history, incidents, jobs, merging, mutes, notices
+from aegis_sink.model.facts import Facts
+from aegis_sink.store import (
+    answers,
+    decisions,
+    digests,
+    history,
+    incidents,
+    jobs,
+    merging,
+    mutes,
+    notices,
+)
 from aegis_sink.store.database import Connection, Database
+from aegis_sink.store.decisions import Decided
 from aegis_sink.store.incidents import StoredFinding
 from aegis_sink.store.jobs import Job
 from aegis_sink.store.merging import Identity
 from aegis_sink.triage.fingerprint import failure_class, fingerprint
+from aegis_sink.triage.grouping import LEADING
 from aegis_sink.triage.inhibition import may_mute
-from aegis_sink.triage.severity import severity
+from aegis_sink.triage.severity import severity, worst
 from aegis_sink.triage.storm import asked_enough, is_storm
 from aegis_sink.triage.subject import subject_from_name
+from aegis_sink.triage.tell import FOR_MORE_FINDINGS, Held
 from aegis_sink.triage.title import title
 
 log = logging.getLogger(__name__)
@@ -86,7 +99,7 @@ class Investigation:
         first = lead.finding
         owners, away = await self._owners(first)
         unavailable = unavailable or away
-        identity = _identity(lead, owners)
+        identity = _identity(lead, owners, completed)
         news = [
             (item.id, finding)
             for item, finding in zip(stored, completed, strict=True)
@@ -102,7 +115,7 @@ class Investigation:
 
         collected = await self.cluster.collect(first, owners)
         collected = replace(collected, missing=(*collected.missing, *lacks))
-        facts = tuple(e.facts for e in collected.evidence if isinstance(e.facts, AutoscalerFacts))
+        facts = tuple(e.facts for e in collected.evidence if isinstance(e.facts, LEADING))
         if facts and await self._joined(job.incident_id, lead, owners, facts):
             return Done()
         case = Case(first.cluster, owners.subject, tuple(completed), collected)
@@ -133,7 +146,7 @@ class Investigation:
         """Whether it became part of the incident of the same workload, which is collected anew."""
 
         def look(connection: Connection) -> Relations:
-            return relations(connection, incident_id, lead, owners, facts)
+            return relations(connection, incident_id, lead, owners, now=self.clock(), facts=facts)
 
         def run(connection: Connection) -> bool:
             found, now = look(connection), self.clock()
@@ -359,6 +372,9 @@ class Investigation:
         wait = timedelta(0) if incident.notices else self.group_wait
         tell_at = max(now, incident.first_seen + wait)
         jobs.enqueue(connection, incident_id, jobs.TELL, tell_at)
+        if tell_at > now:
+            waits = Decided(now, jobs.TELL, Held.WAITS, FOR_MORE_FINDINGS, tell_at)
+            decisions.keep(connection, incident_id, waits)
         if ask:
             # In a storm only what is told alone is asked about, which is not known before.
             crowd = is_storm(traffic(connection, now))
@@ -375,7 +391,8 @@ def lives(incident: Incident | None, job: Job) -> TypeGuard[Incident]:
     )
 
 
-def _identity(lead: Lead, owners: OwnerChain) -> Identity:
+def _identity(lead: Lead, owners: OwnerChain, findings: Sequence[Finding]) -> Identity:
+    """The lead names it; how bad it is the worst of all findings says, symptoms too."""
     first, errors = lead.finding, lead.errors
     what = failure_class(first.object.kind, errors)
     return Identity(
@@ -383,7 +400,7 @@ def _identity(lead: Lead, owners: OwnerChain) -> Identity:
         subject_how=owners.how,
         failure_class=what,
         fingerprint=fingerprint(first.cluster, owners.subject, what),
-        severity=severity(first.object, errors),
+        severity=worst(severity(finding.object, finding.errors) for finding in findings),
         title=title(owners.subject, errors),
         may_mute=may_mute(owners.subject, errors),
     )

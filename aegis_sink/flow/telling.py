@@ -22,18 +22,27 @@ from aegis_sink.notify.errors import (
     OutcomeUnknown,
 )
 from aegis_sink.notify.notifier import Notifier
-from aegis_sink.store import history, incidents, jobs, notices
+from aegis_sink.store import decisions, history, incidents, jobs, notices
 from aegis_sink.store.database import Connection, Database
+from aegis_sink.store.decisions import Decided
 from aegis_sink.store.jobs import Job
 from aegis_sink.triage.matchers import labels
-from aegis_sink.triage.routing import Routes
+from aegis_sink.triage.routing import Route, Routes
 from aegis_sink.triage.storm import Traffic, is_crowded
-from aegis_sink.triage.tell import TellRules, decide, silence_is_over, what_is_told
+from aegis_sink.triage.tell import (
+    Decision,
+    Held,
+    TellRules,
+    decide,
+    silence_is_over,
+    what_is_told,
+)
 
 log = logging.getLogger(__name__)
 
 REFUSED_LIMIT = timedelta(hours=1)
 MODEL_PATIENCE = timedelta(seconds=30)
+FOR_THE_MODEL = "waits for the model, because the message cannot be edited later"
 CALLING = (NoticeReason.FIRST, NoticeReason.REOPENED, NoticeReason.REPEAT)
 
 
@@ -73,10 +82,14 @@ class Telling:
         decision = decide(incident, now=now, rules=rules)
         if decision.reason is not None and root is None:
             decision = decide(incident, now=now, rules=rules, crowded=is_crowded(crowd))
+        # A person replayed it as another incident: its message is brought to its end, nobody is
+        # told again.
+        decided = () if incident.superseded_by else (_decided(decision, route, now),)
         if decision.digest is not None and not incident.superseded_by:
             join = partial(
                 self._join,
                 job=job,
+                decided=decided,
                 kind=decision.digest,
                 channel=route.audience.channel,
                 finished=root is None,
@@ -85,19 +98,18 @@ class Telling:
             if root is None:
                 return Done(recorded=True)
         wait_until = decision.wait_until
-        # A person replayed it as another incident: its message is brought to its end, nobody is
-        # told again.
         if decision.reason is not None and not incident.superseded_by:
             if patience := self._patience(incident, now):
-                return Later(patience)
+                waits = Decision(None, FOR_THE_MODEL, patience, Held.WAITS)
+                return Later(patience, decided=(_decided(waits, route, now),))
             try:
                 await self._send(incident, decision.reason, root, route.audience)
             except (NotifyUnavailable, OutcomeUnknown) as error:
-                return self._again(job, error)
+                return self._again(job, error, decided)
             except NotifyRefused as error:
                 log.error("incident %s cannot be told: %s", incident.id, error)
-                return await self._refused(job, error)
-            return await self._next(job)
+                return await self._refused(job, error, decided)
+            return await self._next(job, decided)
         if root is not None and root.ts and incident.notices and self.notifier.can_edit:
             try:
                 edited = await self.notifier.edit(
@@ -105,13 +117,13 @@ class Telling:
                 )
                 await self._keep_refusal(incident, edited)
             except NotifyUnavailable as error:
-                return self._again(job, error)
+                return self._again(job, error, decided)
             except (MessageFrozen, MessageGone) as error:
                 log.warning("incident %s: %s", incident.id, error)
             except NotifyRefused as error:
                 log.error("the message of incident %s cannot be edited: %s", incident.id, error)
-                return await self._refused(job, error)
-        return Done() if wait_until is None else Later(wait_until)
+                return await self._refused(job, error, decided)
+        return Done(decided=decided) if wait_until is None else Later(wait_until, decided=decided)
 
     async def _wake(self, incident: Incident, now: datetime) -> Incident:
         """The incident after its silence, however long ago that ended."""
@@ -133,16 +145,19 @@ class Telling:
         self,
         connection: Connection,
         job: Job,
+        decided: tuple[Decided, ...],
         kind: DigestKind,
         channel: str,
         *,
         finished: bool,
     ) -> None:
         self.digests.join(connection, kind, job.incident_id, channel)
+        for one in decided:
+            decisions.keep(connection, job.incident_id, one)
         if finished:
             jobs.finish(connection, job, now=self.clock())
 
-    async def _next(self, job: Job) -> Outcome:
+    async def _next(self, job: Job, decided: tuple[Decided, ...]) -> Outcome:
         """When to look again, after something was told."""
         incident, _ = await self.database.read(lambda c: _load(c, job.incident_id))
         if incident is None:
@@ -150,8 +165,11 @@ class Telling:
         now = self.clock()
         decision = decide(incident, now=now, rules=self._rules(incident))
         if decision.reason is not None:
-            return Later(now)
-        return Done() if decision.wait_until is None else Later(decision.wait_until)
+            return Later(now, decided=decided)
+        decided = (*decided, _decided(decision, self.routes.of(labels(incident)), now))
+        if decision.wait_until is None:
+            return Done(decided=decided)
+        return Later(decision.wait_until, decided=decided)
 
     def _rules(self, incident: Incident) -> TellRules:
         route = self.routes.of(labels(incident))
@@ -262,14 +280,14 @@ class Telling:
         await self.database.write(lambda c: notices.told(c, incident.id, notice, root=root))
         log.info("incident %s told (%s): %s", incident.id, reason, incident.title)
 
-    async def _refused(self, job: Job, error: NotifyRefused) -> Later:
+    async def _refused(self, job: Job, error: NotifyRefused, decided: tuple[Decided, ...]) -> Later:
         """What somebody must set right: kept, and tried less and less, at least every hour."""
         now = self.clock()
         await self.database.write(
             lambda c: history.note_once(c, job.incident_id, now, "not told", str(error))
         )
         wait = back_off(job.attempts, jitter=self.jitter(), limit=REFUSED_LIMIT)
-        return Later(now + wait, error=str(error))
+        return Later(now + wait, error=str(error), decided=decided)
 
     async def _keep_refusal(self, incident: Incident, posted: Posted) -> None:
         if posted.refusal:
@@ -278,13 +296,21 @@ class Telling:
                 lambda c: history.note_once(c, incident.id, now, what, posted.refusal)
             )
 
-    def _again(self, job: Job, error: NotifyUnavailable | OutcomeUnknown) -> Later:
+    def _again(
+        self, job: Job, error: NotifyUnavailable | OutcomeUnknown, decided: tuple[Decided, ...]
+    ) -> Later:
         log.warning("incident %s is not told yet: %s", job.incident_id, error)
         wait = back_off(job.attempts, jitter=self.jitter())
         asked = getattr(error, "retry_after", None)
         if asked is not None:
             wait = max(wait, timedelta(seconds=asked))
-        return Later(self.clock() + wait, error=str(error))
+        return Later(self.clock() + wait, error=str(error), decided=decided)
+
+
+def _decided(decision: Decision, route: Route, now: datetime) -> Decided:
+    what = decision.reason or decision.held
+    assert what is not None
+    return Decided(now, jobs.TELL, what, decision.because, decision.wait_until, str(route))
 
 
 def _load(connection: Connection, incident_id: str) -> tuple[Incident | None, notices.Root | None]:

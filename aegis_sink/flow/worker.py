@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
-from aegis_sink.store import jobs
-from aegis_sink.store.database import Database
+from aegis_sink.store import decisions, jobs
+from aegis_sink.store.database import Connection, Database
+from aegis_sink.store.decisions import Decided
 from aegis_sink.store.errors import StoreError
 from aegis_sink.store.jobs import Job
 
@@ -34,9 +35,10 @@ BACK_OFF_LIMIT = timedelta(minutes=5)
 @dataclass(frozen=True, slots=True)
 class Done:
     """The stage has nothing left to do for this incident. `recorded`: its last write said so, by
-    `store.jobs.finish`, which spares a commit."""
+    `store.jobs.finish`, which spares a commit. `decided` is written down with it."""
 
     recorded: bool = False
+    decided: tuple[Decided, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Later:
 
     at: datetime
     error: str | None = None
+    decided: tuple[Decided, ...] = ()
 
 
 Outcome = Done | Later
@@ -219,17 +222,22 @@ class Worker:
             error_text = self.redact(outcome.error)
         while True:
             try:
-                if isinstance(outcome, Done):
-                    await self.database.write(lambda c: jobs.finish(c, job, now=self.clock()))
-                else:
-                    await self.database.write(
-                        partial(jobs.postpone, job=job, due_at=outcome.at, error=error_text)
-                    )
+                await self.database.write(partial(self._end, job, outcome, error_text))
             except StoreError as error:
                 log.error("cannot write down %s of %s: %s", job.kind, job.incident_id, error)
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             return
+
+    def _end(
+        self, job: Job, outcome: Outcome, error_text: str | None, connection: Connection
+    ) -> None:
+        for one in outcome.decided:
+            decisions.keep(connection, job.incident_id, one)
+        if isinstance(outcome, Done):
+            jobs.finish(connection, job, now=self.clock())
+        else:
+            jobs.postpone(connection, job, due_at=outcome.at, error=error_text)
 
     async def _renew_leases(self) -> None:
         while True:

@@ -367,6 +367,8 @@ class DisruptionBudgetFacts(Facts):
     disruptions_allowed: int | None = None
     expected_pods: int | None = None
     matching_pods: int | None = None
+    unwell_pods: tuple[str, ...] = ()
+    """Names of the first ten that it covers and that are not well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

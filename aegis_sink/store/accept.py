@@ -11,7 +11,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from aegis_sink.model import Finding, Incident, State
 from aegis_sink.model.codec import finding_to_json
-from aegis_sink.store import digests, jobs, tables
+from aegis_sink.store import decisions, digests, jobs, tables
 
 T = TypeVar("T")
 
@@ -211,7 +211,9 @@ def _gone(connection: Connection, rows: _Rows, arrival: Arrival, sighting: Sight
             tables.incidents.update().where(i.id == incident_id).values(gone_at=arrival.received_at)
         )
         rows.note(incident_id, arrival.received_at, "gone", "K8sGPT deleted its Result")
-        rows.enqueue(incident_id, jobs.RESOLVE, arrival.received_at + arrival.hold)
+        until = arrival.received_at + arrival.hold
+        decisions.hold(connection, incident_id, at=arrival.received_at, until=until)
+        rows.enqueue(incident_id, jobs.RESOLVE, until)
     return Accepted(newest, created=False, duplicate=not newest)
 
 

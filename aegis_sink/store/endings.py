@@ -13,7 +13,7 @@ from sqlalchemy import Connection, and_, exists, func, or_, select
 
 from aegis_sink.model import ObjectRef
 from aegis_sink.model.codec import finding_from_json
-from aegis_sink.store import history, jobs, mirror, statements, tables
+from aegis_sink.store import decisions, history, jobs, mirror, statements, tables
 from aegis_sink.store.mirror import Mirrored
 
 HIDDEN = "hidden"
@@ -204,6 +204,7 @@ def object_gone(
     # Two objects whose Results share a name take turns at each analysis: that is said once.
     if how != HIDDEN or not _noted(connection, incident_id, HIDDEN):
         history.note(connection, incident_id, now, how or "gone", said)
+        decisions.hold(connection, incident_id, at=now, until=now + hold)
     jobs.enqueue(connection, incident_id, jobs.RESOLVE, now + hold)
 
 

@@ -101,9 +101,10 @@ def open_in(
     *,
     names: Collection[str],
     beside_kinds: Collection[str],
+    evidence_of: Collection[str],
 ) -> tuple[Incident, ...]:
-    """What is not over in a namespace, without evidence, oldest first: of subjects with one of
-    the names, and of all whose kind is none of `beside_kinds`.
+    """What is not over in a namespace, oldest first: of subjects with one of the names, and of all
+    whose kind is none of `beside_kinds`. Evidence only of the kinds `evidence_of`.
     """
     query = select(tables.incidents).where(
         _i.subject_namespace == namespace,
@@ -114,7 +115,10 @@ def open_in(
     )
     rows = connection.execute(query.order_by(_i.first_seen, _i.id).limit(MOST_NEIGHBOURS)).all()
     by_incident = incidents.findings_by_incident(connection, [row.id for row in rows])
-    return tuple(incidents.from_row(row, by_incident[row.id]) for row in rows)
+    return tuple(
+        incidents.from_row(row, by_incident[row.id], whole=row.subject_kind in evidence_of)
+        for row in rows
+    )
 
 
 def counts(connection: Connection) -> dict[str, int]:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects.sqlite import insert
 
-from aegis_sink.model import Finding
+from aegis_sink.model import Finding, Severity
 from aegis_sink.model.codec import finding_to_json
 from aegis_sink.store import endings, history, jobs, merging, mirror, statements, tables
 from aegis_sink.store.accept import Arrival, accept
@@ -15,6 +15,7 @@ from aegis_sink.store.mirror import Mirrored, Place
 from aegis_sink.store.statements import Stored
 from aegis_sink.triage.fingerprint import failure_class
 from aegis_sink.triage.grouping import is_symptom
+from aegis_sink.triage.severity import severity
 
 _f = tables.findings.c
 _i = tables.incidents.c
@@ -60,6 +61,8 @@ def take_in(
         if same:
             known += 1
             _refresh(connection, same[0], finding)
+            if _how_bad(same[0].finding) is not _how_bad(finding):
+                jobs.enqueue(connection, same[0].incident_id, jobs.COLLECT, now)
             _revive(connection, same[0], now)
         elif not rows:
             fresh.append(one)
@@ -176,6 +179,10 @@ def _refresh(connection: Connection, row: Stored, finding: Finding) -> None:
         connection.execute(
             tables.findings.update().where(_f.id == row.id).values(data=finding_to_json(fresh))
         )
+
+
+def _how_bad(finding: Finding) -> Severity:
+    return severity(finding.object, finding.errors)
 
 
 def _revive(connection: Connection, row: Stored, now: datetime) -> None:

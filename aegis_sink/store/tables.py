@@ -225,6 +225,21 @@ history = Table(
     Index("ix_history_incident_id", "incident_id"),
 )
 
+# What the service decided: to tell, or to wait and for what. One row as long as it decides the same.
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("incident_id", ForeignKey("incidents.id", ondelete="CASCADE"), nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("what", Text, nullable=False),
+    Column("because", Text, nullable=False),
+    Column("wait_until", UtcTime),
+    Column("route", Text, nullable=False),
+    Index("ix_decisions_incident_id", "incident_id"),
+)
+
 # What a person says of a diagnosis: one word each on an incident, the last.
 feedback = Table(
     "feedback",

@@ -3,18 +3,28 @@
 One sick Deployment shows up as Pod, Deployment, Service, HPA and PDB at once. Texts that only say
 that something is not up ("1 of 3 replicas are available") are symptoms; all others may be causes.
 A symptom joins an open incident of the same workload; a cause joins only an incident that has
-nothing but symptoms so far, and gives it its name. Two causes on one workload stay apart.
+nothing but symptoms so far, and gives it its name. Two causes on one workload stay apart, and a
+hint, which nobody is told at once, neither joins nor is joined.
 """
 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from aegis_sink.model import Incident, ObjectRef, State
-from aegis_sink.model.facts import AutoscalerFacts, Facts
-from aegis_sink.triage.subject import subject_from_name
+from aegis_sink.model import Incident, ObjectRef, Severity, State
+from aegis_sink.model.facts import AutoscalerFacts, DisruptionBudgetFacts, Facts
+from aegis_sink.triage.severity import severity
+from aegis_sink.triage.subject import stem, subject_from_name
 
 WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "CronJob", "Job"})
+# Kinds that show how the pods of a workload are, beside the workload itself.
+SHOWS = frozenset({"Service", "HorizontalPodAutoscaler", "PodDisruptionBudget"})
+LEADING = (AutoscalerFacts, DisruptionBudgetFacts)
+"""Facts that tell where their object leads."""
+# What a Service, HPA or PDB told that long before the cause may have had a cause of its own.
+SYMPTOM_LEAD = timedelta(minutes=5)
+TEXT_CHARACTERS = 4096
 
 # K8sGPT's templates (facts/analyzers.md). The Ingress analyzer has none: it says only what an
 # Ingress itself lacks, which is a cause.
@@ -27,7 +37,8 @@ _SYMPTOM = re.compile(
     r"|^Service \S+ has event "  # of any object with the Service's name
     r"|^Job \S+ has failed$|^Job has reached the specified backoff limit"
     r"|^the HPA was unable to compute the replica count"
-    r"|, expected pdb pod label "
+    r"|^(?!SyncFailed)\S*, expected pdb pod label "
+    r"|^pull QPS exceeded$"  # of no image in particular; the kubelet's next text names it
 )
 # A Service has no endpoints at all when its selector is wrong, which is a cause, or when its pods
 # never got an address, which is a symptom of these.
@@ -36,6 +47,10 @@ _NO_ADDRESS = re.compile(
     r" is forbidden: |nodes are available: |MountVolume|unmounted volumes=|pod sandbox"
 )
 _LISTED_POD = re.compile(r"Pod/([a-z0-9][a-z0-9.-]{0,252})")
+# A label whose value is, by custom, the workload's name. Others name a release or a tier.
+_NAMING_LABEL = re.compile(
+    r", expected pdb pod label (?:app|k8s-app|app\.kubernetes\.io/name)=(\S{1,63})"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,56 +61,121 @@ class Joining:
     because: str
 
 
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """Where a finding leads: to workloads and pods; and where these are not known, to whichever
+    workload of the namespace has the name of the object, or one of `hints`."""
+
+    namespace: str
+    workloads: frozenset[ObjectRef] = frozenset()
+    pods: frozenset[ObjectRef] = frozenset()
+    name: str = ""
+    hints: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.workloads or self.pods or self.name)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names that subjects it could meet may have."""
+        known = {ref.name for ref in self.workloads} | {stem(ref) for ref in self.pods}
+        return frozenset(filter(None, {*known, self.name, *self.hints}))
+
+    def meets(self, other: "Trail") -> bool:
+        """Whether both lead to one workload, as far as is known."""
+        if self.namespace != other.namespace:
+            return False
+        if self.workloads & other.workloads or self.pods & other.pods:
+            return True
+        return self._is_named_by(other) or other._is_named_by(self)
+
+    def _is_named_by(self, other: "Trail") -> bool:
+        if other.workloads:
+            return False
+        mine = {ref.name for ref in self.workloads} or {self.name} - {""}
+        return not mine.isdisjoint({other.name, *other.hints})
+
+
 def is_symptom(errors: Sequence[str]) -> bool:
     """Whether all that the errors say is that something is not up. Without errors: no."""
     return bool(errors) and all(_SYMPTOM.search(text) for text in errors)
 
 
-def workloads(
-    ref: ObjectRef, errors: Sequence[str], *, owner: ObjectRef, facts: Iterable[Facts] = ()
-) -> frozenset[ObjectRef]:
-    """The workloads a finding leads to; empty when neither names nor evidence tell.
+def trail(
+    ref: ObjectRef,
+    errors: Sequence[str],
+    *,
+    owner: ObjectRef,
+    facts: Iterable[Facts] = (),
+    objects: Iterable[ObjectRef] = (),
+) -> Trail:
+    """Where a finding on `ref` leads, or an incident with these `objects`.
 
     `owner` is the subject of the finding's owner chain. A Service's text lists its pods; the
-    target of an autoscaler is known from evidence only (`facts`).
+    target of an autoscaler and the pods of a budget are known from evidence only (`facts`).
     """
+    pods = frozenset(one for one in (ref, *objects) if one.resource_kind == "Pod")
     if owner.resource_kind in WORKLOADS:
-        return frozenset({owner})
-    if ref.resource_kind == "Service":
-        names = (name for text in errors for name in _LISTED_POD.findall(text[:4096]))
-        pods = (ObjectRef("Pod", name, ref.namespace) for name in names)
-        return frozenset(subject_from_name(pod).subject for pod in pods)
-    return frozenset(
-        ObjectRef(fact.target_kind, fact.target_name, ref.namespace)
-        for fact in facts
-        if isinstance(fact, AutoscalerFacts) and fact.target_name
-    )
+        return Trail(ref.namespace, frozenset({owner}), pods)
+    if ref.resource_kind not in SHOWS:
+        name = stem(ref) if ref.resource_kind == "Pod" else ""
+        return Trail(ref.namespace, pods=pods, name=name)
+    if not is_symptom(errors) and not _has_no_endpoints(errors):
+        return Trail(ref.namespace)
+    listed = [name for text in errors for name in _LISTED_POD.findall(text[:TEXT_CHARACTERS])]
+    targets = set()
+    for fact in facts:
+        match fact:
+            case AutoscalerFacts() if fact.target_name:
+                targets.add(ObjectRef(fact.target_kind, fact.target_name, ref.namespace))
+            case DisruptionBudgetFacts():
+                listed += fact.unwell_pods
+    shown = frozenset(ObjectRef("Pod", name, ref.namespace) for name in listed)
+    owners = {subject_from_name(pod).subject for pod in shown}
+    found = targets | {one for one in owners if one.resource_kind in WORKLOADS}
+    if found:
+        return Trail(ref.namespace, frozenset(found), shown)
+    values = (value for text in errors for value in _NAMING_LABEL.findall(text))
+    hints = frozenset({*values, *map(stem, shown)})
+    return Trail(ref.namespace, pods=shown, name=ref.name, hints=hints)
+
+
+def trail_of(incident: Incident) -> Trail:
+    """Where an incident leads, as far as its evidence was read."""
+    facts = (one.facts for one in incident.evidence if one.facts is not None)
+    subject, objects = incident.subject, incident.objects
+    return trail(subject, incident.errors, owner=subject, facts=facts, objects=objects)
 
 
 def incident_to_join(
     ref: ObjectRef,
     errors: Sequence[str],
-    leads_to: frozenset[ObjectRef],
+    leads_to: Trail,
     incidents: Iterable[Incident],
+    *,
+    now: datetime,
 ) -> Joining | None:
     """The incident of `incidents` (one cluster's) that the finding joins; None: it is its own.
 
-    Where nothing tells the workload of a Service, HPA or PDB, an incident of a workload with the
-    same namespace and name is taken. Of several the one with a cause is taken, then the oldest.
+    Of several the one with a cause is taken, then the oldest.
     """
+    if severity(ref, errors) is Severity.HINT:
+        return None
     fitting = [
         incident
         for incident in incidents
-        if incident.state is not State.RESOLVED and _same_workload(ref, leads_to, incident.subject)
+        if incident.state is not State.RESOLVED
+        and incident.severity is not Severity.HINT
+        and (ref == incident.subject or leads_to.meets(trail_of(incident)))
     ]
     if is_symptom(errors):
         joining = fitting
         because = "it is a symptom of the same workload"
-    elif errors and all(_NO_ENDPOINTS.search(text) for text in errors):
+    elif _has_no_endpoints(errors):
         joining = [i for i in fitting if any(_NO_ADDRESS.search(text) for text in i.errors)]
         because = "the pods behind it never got an address"
     else:
-        joining = [i for i in fitting if leads_to and is_symptom(i.errors)] if errors else []
+        joining = [i for i in fitting if leads_to and _only_shows(i, now)] if errors else []
         because = "it may be the cause of what was only a symptom so far"
     if not joining:
         return None
@@ -103,10 +183,11 @@ def incident_to_join(
     return Joining(oldest, because)
 
 
-def _same_workload(ref: ObjectRef, leads_to: frozenset[ObjectRef], subject: ObjectRef) -> bool:
-    if leads_to:
-        return subject in leads_to
-    if ref == subject:
-        return True
-    named = (subject.namespace, subject.name) == (ref.namespace, ref.name)
-    return named and subject.resource_kind in WORKLOADS
+def _has_no_endpoints(errors: Sequence[str]) -> bool:
+    return bool(errors) and all(_NO_ENDPOINTS.search(text) for text in errors)
+
+
+def _only_shows(incident: Incident, now: datetime) -> bool:
+    if not is_symptom(incident.errors):
+        return False
+    return incident.subject.resource_kind not in SHOWS or incident.first_seen >= now - SYMPTOM_LEAD

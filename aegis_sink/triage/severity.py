@@ -2,7 +2,7 @@
 a row; evidence is not asked, so that the door can decide it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from aegis_sink.model import ObjectRef, Severity
 
@@ -113,7 +113,12 @@ def severity(ref: ObjectRef, errors: Sequence[str]) -> Severity:
     if rows is None:
         # Another group of K8sGPT's ("Security/…", "Storage/…") that came after this table.
         rows = _ROWS["Security/Pod"] if ref.kind.startswith("Security/") else _CUSTOM_ROWS
-    return min((_of(text, rows) for text in errors or ("",)), key=_WORST_FIRST.index)
+    return worst(_of(text, rows) for text in errors or ("",))
+
+
+def worst(severities: Iterable[Severity]) -> Severity:
+    """Of several findings of one problem; at least one."""
+    return min(severities, key=_WORST_FIRST.index)
 
 
 def _of(text: str, rows: _Rows) -> Severity:

@@ -24,6 +24,7 @@ from aegis_sink.triage.subject import stem
 
 _WORST_FIRST = (Severity.DOWN, Severity.DEGRADED, Severity.RISK, Severity.HINT)
 _KEY_CHARACTERS = 16
+FOR_MORE_FINDINGS = "waits for more findings of the same problem"
 # What mutes an incident may end without a word to it; that much later it is told at the latest.
 MUTE_RECHECK = timedelta(minutes=10)
 
@@ -155,7 +156,7 @@ def _first(incident: Incident, now: datetime, rules: TellRules, crowded: bool) -
         return _hint(rules)
     due = incident.began_at + rules.group_wait
     if now < due:
-        return _held(Held.WAITS, "waits for more findings of the same problem", due)
+        return _held(Held.WAITS, FOR_MORE_FINDINGS, due)
     if crowded:
         return _storm()
     return Decision(NoticeReason.FIRST, "nobody was told of it yet")

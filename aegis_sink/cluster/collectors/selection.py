@@ -37,6 +37,7 @@ async def collect_disruption_budget(visit: Visit) -> None:
         await collect_events(visit, visit.ref)
 
     await together(read_pods(), events())
+    unwell = sorted((p for p in pods or () if not is_well(p)), key=lambda p: p.name)
     status = budget.at("status")
     facts = DisruptionBudgetFacts(
         min_available=budget.text("spec", "minAvailable"),
@@ -46,6 +47,7 @@ async def collect_disruption_budget(visit: Visit) -> None:
         disruptions_allowed=status.number("disruptionsAllowed"),
         expected_pods=status.number("expectedPods"),
         matching_pods=None if pods is None else len(pods),
+        unwell_pods=tuple(pod.name for pod in unwell[:MOST_NAMES]),
     )
     if facts.current_healthy is not None and facts.desired_healthy is not None:
         visit.healthy = facts.current_healthy >= facts.desired_healthy
@@ -57,7 +59,6 @@ async def collect_disruption_budget(visit: Visit) -> None:
         *condition_lines(budget),
     ]
     visit.add(f"PodDisruptionBudget {visit.ref.path}", "\n".join(lines), 85, facts)
-    unwell = sorted((p for p in pods or () if not is_well(p)), key=lambda p: p.name)
     if unwell:
         pod = unwell[0]
         await examine_pod(visit, ObjectRef("Pod", pod.name, pod.namespace), pod)

@@ -1,10 +1,11 @@
 """One sick workload is one incident, whatever K8sGPT reports of it and in which order."""
 
+import random
 from itertools import permutations
 
 import pytest
 
-from aegis_sink.model import Finding, ObjectRef
+from aegis_sink.model import Finding, ObjectRef, Severity
 from aegis_sink.model.facts import AutoscalerFacts
 from tests.integration.flow.conftest import Flow, stated
 
@@ -30,6 +31,58 @@ async def test_what_only_shows_the_problem_joins_what_causes_it_in_any_order(
     assert root.subject == ObjectRef("Deployment", "api", "shop")
     assert "Error" in root.failure_class
     assert len({root.id for root in flow.channel.roots.values()}) == 1
+
+
+HPA_TEXT = "the HPA was unable to compute the replica count: failed to get cpu utilization"
+BUDGET_TEXT = "InsufficientPods, expected pdb pod label app=api"
+EVENT_TEXT = f"Service shop/api has event Back-off restarting failed container api in pod {POD}_x"
+SHOWN = (
+    CRASH,
+    DEPLOYMENT,
+    stated("Service", "api-svc", *SERVICE.errors),
+    stated("Service", "api", EVENT_TEXT),
+    stated("HorizontalPodAutoscaler", "api", HPA_TEXT),
+    stated("PodDisruptionBudget", "api-pdb", BUDGET_TEXT),
+)
+
+
+@pytest.mark.parametrize("seconds", [1, 15], ids=["before the telling", "after it"])
+@pytest.mark.parametrize("seed", range(5))
+async def test_all_that_a_workload_shows_is_one_message_in_any_order(
+    flow: Flow, seed: int, seconds: int
+) -> None:
+    for one in random.Random(seed).sample(SHOWN, len(SHOWN)):  # noqa: S311
+        await flow.post(one)
+        await flow.after(seconds)
+    await flow.after(10)
+    [root] = flow.channel.roots.values()
+    assert {str(ref) for ref in root.objects} == {str(one.object) for one in SHOWN}
+    assert root.subject == ObjectRef("Deployment", "api", "shop")
+    assert "ends: Error" in root.failure_class
+
+
+async def test_a_hint_on_a_workload_that_is_down_hides_nothing(flow: Flow) -> None:
+    hint = "Pod api-66959989c5-d222p does not have a security context defined which may pose risks"
+    for one in (stated("Security/Pod", POD, hint), DEPLOYMENT):
+        await flow.post(one)
+        await flow.after(1)
+    await flow.after(10)
+    [root] = flow.channel.roots.values()
+    assert root.objects == (DEPLOYMENT.object,)
+    assert root.severity is Severity.DOWN
+
+
+@pytest.mark.parametrize("order", list(permutations((CRASH, DEPLOYMENT))))
+async def test_an_incident_is_as_bad_as_the_worst_that_shows_it(
+    flow: Flow, order: tuple[Finding, ...]
+) -> None:
+    for one in order:
+        await flow.post(one)
+        await flow.after(1)
+    await flow.after(10)
+    [root] = flow.channel.roots.values()
+    assert root.severity is Severity.DOWN
+    assert "Error" in root.failure_class
 
 
 async def test_a_cause_that_comes_after_the_telling_changes_the_message_it_belongs_to(

@@ -18,8 +18,9 @@ from aegis_sink.flow.worker import Outcome, Stage
 from aegis_sink.intake.receipt import Status
 from aegis_sink.model import ObjectRef, State
 from aegis_sink.store import incidents, jobs, quarantine, tables
+from aegis_sink.store.decisions import decisions_of
 from aegis_sink.store.jobs import Job
-from tests.integration.flow.conftest import Flow, finding
+from tests.integration.flow.conftest import START, Flow, finding
 
 DEPLOYMENT = ObjectRef("Deployment", "api", "shop")
 CRASH = "the last termination reason is Error container=api pod=api-1"
@@ -351,3 +352,40 @@ async def test_a_burst_of_the_same_post_is_one_incident_and_every_post_counts(
 
 
 LETTERS = str.maketrans("0123456789", "bcdfghjklm")
+
+
+async def decided(flow: Flow, incident_id: str) -> list[tuple[str, str, float | None]]:
+    """Stage, what, and in how many seconds after the start that is looked at again."""
+    found = await flow.database.read(lambda c: decisions_of(c, incident_id))
+    return [
+        (
+            one.stage,
+            one.what,
+            None if one.wait_until is None else (one.wait_until - START).total_seconds(),
+        )
+        for one in found
+    ]
+
+
+async def test_each_decision_is_written_down_also_one_to_wait(flow: Flow) -> None:
+    receipt = await flow.post(finding("api-1", CRASH))
+    await flow.after(1)
+    waits = ("tell", "waits", 10.0)
+    assert await decided(flow, receipt.id) == [waits]
+    await flow.after(9)
+    told = [waits, ("tell", "first", None), ("tell", "unchanged", 10.0 + 4 * 3600)]
+    assert await decided(flow, receipt.id) == told
+    await flow.after(600)
+    assert await decided(flow, receipt.id) == told
+    await flow.post(finding("api-1", gone=True))
+    await flow.after(1)
+    assert (await decided(flow, receipt.id))[-1] == ("resolve", "held", 610.0 + 90)
+    await flow.after(90)
+    assert [what for _, what, _ in await decided(flow, receipt.id)][-2:] == ["resolved", "over"]
+
+
+async def test_an_attempt_that_failed_leaves_its_decision(flow: Flow) -> None:
+    flow.channel.away = True
+    receipt = await flow.post(finding("api-1", CRASH))
+    await flow.after(10)
+    assert (await decided(flow, receipt.id))[-1] == ("tell", "first", None)

@@ -10,7 +10,7 @@ from aegis_sink.dialects.table import read
 from aegis_sink.flow.reconciler import NotListed
 from aegis_sink.flow.replay import Replay
 from aegis_sink.flow.resolving import VANISHED_LIMIT
-from aegis_sink.model import NoticeReason, ObjectRef, State
+from aegis_sink.model import NoticeReason, ObjectRef, Severity, State
 from aegis_sink.store import incidents, listing
 from aegis_sink.store.listing import Filter
 from tests.fakes.results_api import result
@@ -340,6 +340,21 @@ async def test_another_text_changes_the_incident_and_makes_no_second(sink: Sink)
     await sink.seen()
     await sink.after(600)
     assert await states(sink) == ["open"]
+
+
+async def test_a_workload_that_gets_worse_in_the_same_words_is_told_to_be_down(sink: Sink) -> None:
+    text = "Deployment shop/api has 3 replicas but {} are available with status running"
+    sink.api.put(result("shop/api", text.format(1), kind="Deployment"))
+    sink.start()
+    await sink.watched()
+    await sink.seen()
+    await sink.after(WAIT)
+    sink.api.put(result("shop/api", text.format(0), kind="Deployment"))
+    await sink.seen()
+    await sink.after(WAIT)
+    [root] = sink.flow.channel.roots.values()
+    assert root.severity is Severity.DOWN
+    assert root.title == "Deployment shop/api has no replica available (wants 3)"
 
 
 async def test_one_of_two_pods_that_fails_in_another_way_becomes_an_incident_of_its_own(

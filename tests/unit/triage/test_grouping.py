@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from aegis_sink.model import Incident, ObjectRef, Severity, State
-from aegis_sink.model.facts import AutoscalerFacts
-from aegis_sink.triage.grouping import incident_to_join, is_symptom, workloads
+from aegis_sink.model.facts import AutoscalerFacts, DisruptionBudgetFacts, Facts
+from aegis_sink.triage.grouping import SYMPTOM_LEAD, incident_to_join, is_symptom, trail
 from aegis_sink.triage.subject import subject_from_name
 
 START = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
@@ -39,10 +39,12 @@ def incident(id: str, *errors: str, subject: ObjectRef = API, minutes: int = 0) 
     )
 
 
-def joined(kind: str, name: str, error: str, *incidents: Incident) -> str | None:
+def joined(
+    kind: str, name: str, error: str, *incidents: Incident, facts: tuple[Facts, ...] = ()
+) -> str | None:
     ref = ObjectRef(kind, name, "shop")
-    leads_to = workloads(ref, (error,), owner=subject_from_name(ref).subject)
-    joining = incident_to_join(ref, (error,), leads_to, incidents)
+    leads_to = trail(ref, (error,), owner=subject_from_name(ref).subject, facts=facts)
+    joining = incident_to_join(ref, (error,), leads_to, incidents, now=START)
     return joining.incident.id if joining else None
 
 
@@ -108,22 +110,92 @@ def test_an_ingress_that_names_a_missing_service_is_its_own_cause() -> None:
     assert joined("Ingress", "api", error, SICK, incident("vague", REPLICAS)) is None
 
 
-def test_evidence_tells_the_target_of_an_autoscaler() -> None:
-    ref = ObjectRef("HorizontalPodAutoscaler", "scale-it", "shop")
-    facts = (AutoscalerFacts(target_kind="Deployment", target_name="api"),)
-    leads_to = workloads(ref, (HPA,), owner=ref, facts=facts)
-    assert leads_to == {API}
-    joining = incident_to_join(ref, (HPA,), leads_to, (SICK,))
-    assert joining is not None
-    assert joining.because == "it is a symptom of the same workload"
+def test_evidence_tells_the_target_of_an_autoscaler_and_the_pods_of_a_budget() -> None:
+    target = AutoscalerFacts(target_kind="Deployment", target_name="api")
+    assert joined("HorizontalPodAutoscaler", "scale-it", HPA, SICK) is None
+    assert joined("HorizontalPodAutoscaler", "scale-it", HPA, SICK, facts=(target,)) == "sick"
+    pods = DisruptionBudgetFacts(unwell_pods=("api-66959989c5-d222p",))
+    pdb = "InsufficientPods, expected pdb pod label team=blue"
+    assert joined("PodDisruptionBudget", "keep-some", pdb, SICK) is None
+    assert joined("PodDisruptionBudget", "keep-some", pdb, SICK, facts=(pods,)) == "sick"
 
 
-def test_a_service_leads_to_the_workloads_of_the_pods_it_lists() -> None:
-    ref = ObjectRef("Service", "web", "shop")
+def test_a_service_joins_either_workload_of_the_pods_it_lists() -> None:
     text = "Service has not ready endpoints, pods: [Pod/api-66959989c5-d222p Pod/pg-0], expected 2"
-    assert workloads(ref, (text,), owner=ref) == {API, ObjectRef("StatefulSet", "pg", "shop")}
+    pg = incident("pg", OOM, subject=ObjectRef("StatefulSet", "pg", "shop"))
+    assert joined("Service", "web", text, SICK) == "sick"
+    assert joined("Service", "web", text, pg) == "pg"
+
+
+def test_a_budget_joins_the_workload_that_its_label_names_and_no_release() -> None:
+    text = "InsufficientPods, expected pdb pod label {}=api"
+    for label in ("app", "app.kubernetes.io/name"):
+        assert joined("PodDisruptionBudget", "api-pdb", text.format(label), SICK) == "sick"
+    release = text.format("app.kubernetes.io/instance")
+    assert joined("PodDisruptionBudget", "api-pdb", release, SICK) is None
+
+
+def test_a_budget_that_cannot_be_computed_is_a_cause() -> None:
+    assert (
+        joined("PodDisruptionBudget", "api", PDB.replace("InsufficientPods", "SyncFailed")) is None
+    )
+    assert not is_symptom((PDB.replace("InsufficientPods", "SyncFailed"),))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "error"),
+    [
+        ("Service", "web", NOT_READY),
+        ("Service", "api", "Service shop/api has event FailedToUpdateEndpoint"),
+        ("HorizontalPodAutoscaler", "api", HPA),
+        ("PodDisruptionBudget", "api", PDB),
+    ],
+)
+def test_a_cause_and_a_symptom_of_it_that_came_first_are_one(
+    kind: str, name: str, error: str
+) -> None:
+    early = incident("early", error, subject=ObjectRef(kind, name, "shop"))
+    assert joined("Pod", "api-66959989c5-d222p", OOM, early) == "early"
+    assert joined("Deployment", "api", REPLICAS, early) == "early"
+    long_ago = replace(early, first_seen=START - SYMPTOM_LEAD * 1.1)
+    assert joined("Pod", "api-66959989c5-d222p", OOM, long_ago) is None
+
+
+def test_pods_whose_name_tells_no_owner_and_their_daemon_set_are_one() -> None:
+    daemon_set = ObjectRef("DaemonSet", "fluentd", "shop")
+    replicas = "DaemonSet shop/fluentd has 1 ready replicas out of 3 scheduled"
+    crash = "the last termination reason is Error container=fluentd pod=fluentd-x7k2p"
+    pod = incident("pod", crash, subject=ObjectRef("Pod", "fluentd-x7k2p", "shop"))
+    assert joined("DaemonSet", "fluentd", replicas, pod) == "pod"
+    vague = incident("vague", replicas, subject=daemon_set)
+    assert joined("Pod", "fluentd-x7k2p", crash, vague) == "vague"
+    listed = "Service has not ready endpoints, pods: [Pod/fluentd-x7k2p], expected 1"
+    assert joined("Service", "logs", listed, pod) == "pod"
+    assert joined("Service", "logs", listed, vague) == "vague"
+
+
+def test_a_service_joins_what_has_its_pods_whatever_owns_them() -> None:
+    pod = ObjectRef("Pod", "api-66959989c5-d222p", "shop")
+    rollout = replace(SICK, subject=ObjectRef("Rollout", "blue", "shop"), objects=(pod,))
+    assert joined("Service", "web", NOT_READY, rollout) == "sick"
+
+
+def test_a_hint_neither_joins_an_outage_nor_is_joined_by_it() -> None:
+    hint = "Pod api-66959989c5-d222p does not have a security context defined which may pose risks"
+    vague = incident("vague", REPLICAS)
+    assert joined("Security/Pod", "api-66959989c5-d222p", hint, vague) is None
+    advice = replace(incident("advice", hint), severity=Severity.HINT)
+    assert joined("Deployment", "api", REPLICAS, advice) is None
+
+
+def test_a_pull_of_no_image_in_particular_joins_the_one_that_names_it() -> None:
+    pod = "api-66959989c5-d222p"
+    assert joined("Pod", pod, "pull QPS exceeded", incident("pull", PULL)) == "pull"
+    assert joined("Pod", pod, PULL, incident("qps", "pull QPS exceeded")) == "qps"
 
 
 def test_a_finding_whose_errors_are_not_known_yet_joins_nothing() -> None:
     assert not is_symptom(())
-    assert incident_to_join(API, (), frozenset({API}), (incident("vague", REPLICAS),)) is None
+    leads_to = trail(API, (), owner=API)
+    vague = incident("vague", REPLICAS)
+    assert incident_to_join(API, (), leads_to, (vague,), now=START) is None
