@@ -1,11 +1,13 @@
 """Hands every change of a K8sGPT Result to AEGIS Sink. Optional, for those who run Kopf already.
 
-    pip install kopf
+    pip install 'kopf>=1.45'
     AEGIS_SINK_URL=http://aegis:TOKEN@aegis-sink.aegis.svc:8080/webhook \\
       kopf run --all-namespaces k8sgpt/k8sgpt_handler.py
 
 K8sGPT's own sink tells of problems and never of their end; a watch sees both. The account it runs
-under needs `list` and `watch` on `results.core.k8sgpt.ai`, nothing else.
+under needs `list` and `watch` on `results.core.k8sgpt.ai`, nothing else (k8sgpt_handler-rbac.yaml).
+An end that comes while it is not running is seen by nobody: `aegis-sink reconcile --once`.
+It waits for K8sGPT's CRD, and ends when that goes: let a Deployment or systemd start it again.
 """
 
 import asyncio
@@ -24,7 +26,11 @@ URL = "AEGIS_SINK_URL"
 DEFAULT_URL = "http://127.0.0.1:8080/webhook"
 TIMEOUT = aiohttp.ClientTimeout(total=30)
 PAUSES_SECONDS = (1, 2, 4, 8, 16, 32, 60)
-TOO_LARGE = 413
+NEVER_TAKEN = frozenset({400, 413, 415, 422})
+"""Answers to the body itself, to which no second try gets another."""
+GROUP = "/apis/core.k8sgpt.ai/v1alpha1"
+LOGINS = (kopf.login_with_service_account, kopf.login_via_client, kopf.login_with_kubeconfig)
+CRD_SECONDS = 10.0
 
 
 @kopf.on.startup()
@@ -34,6 +40,18 @@ def configure(settings: kopf.OperatorSettings, **_: object) -> None:
     settings.posting.enabled = False
     settings.peering.standalone = True
     settings.scanning.disabled = True
+
+
+@kopf.on.startup()
+async def wait_for_results(
+    settings: kopf.OperatorSettings, logger: kopf.Logger, **_: object
+) -> None:
+    """Kopf looks once for what it is to watch: before there is a CRD it would serve nothing."""
+    if not await _results_are_served(settings, logger):
+        raise kopf.TemporaryError(
+            "the cluster knows no Results; once K8sGPT's operator is installed they are watched",
+            delay=CRD_SECONDS,
+        )
 
 
 # on.event and not on.create, on.update, on.delete: those write annotations to every Result, and a
@@ -46,14 +64,31 @@ async def hand_over(type: str | None, body: kopf.Body, logger: kopf.Logger, **_:
     for pause in chain(PAUSES_SECONDS, repeat(PAUSES_SECONDS[-1])):
         try:
             await _post(_url(), document)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            if isinstance(error, aiohttp.ClientResponseError) and error.status == TOO_LARGE:
-                logger.error(f"AEGIS Sink never takes it ({error.message}); it is left out")
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            if isinstance(error, aiohttp.ClientResponseError) and error.status in NEVER_TAKEN:
+                logger.error(f"AEGIS Sink never takes it ({_words(error)}); it is left out")
                 return
             logger.warning(f"AEGIS Sink did not take it ({_words(error)}); again in {pause} s")
             await asyncio.sleep(pause)
         else:
             return
+
+
+async def _results_are_served(settings: kopf.OperatorSettings, logger: kopf.Logger) -> bool:
+    """Whether the API server has them; True where it does not say, for Kopf to say why."""
+    try:
+        found = (login(settings=settings, logger=logger) for login in LOGINS)
+        info = next(filter(None, found))
+        async with (
+            aiohttp.ClientSession(headers=info.as_http_headers(), timeout=TIMEOUT) as session,
+            session.get(f"{info.server}{GROUP}", ssl=info.as_ssl_context()) as answer,
+        ):
+            if answer.status != 200:
+                return answer.status != 404
+            return any(one["name"] == "results" for one in (await answer.json())["resources"])
+    except Exception as error:  # noqa: BLE001 — whatever it is, Kopf meets it next
+        logger.debug(f"whether there are Results was not found out: {type(error).__name__}")
+        return True
 
 
 def _url() -> str:
@@ -79,14 +114,22 @@ async def _post(url: str, document: str) -> None:
     ):
         if answer.status != 200:
             raise aiohttp.ClientResponseError(
-                answer.request_info, (), status=answer.status, message=(await answer.text())[:200]
+                answer.request_info,
+                (),
+                status=answer.status,
+                message=(await answer.content.read(200)).decode(errors="replace"),
             )
 
 
 def _words(error: Exception) -> str:
-    if isinstance(error, aiohttp.ClientResponseError):
-        return f"{error.status} {error.message}"  # its own text names the URL
-    return str(error) or type(error).__name__
+    """Never the text of an error that may name the URL, and the token in it."""
+    match error:
+        case aiohttp.ClientResponseError():
+            return f"{error.status} {error.message}"
+        case aiohttp.ClientConnectorError():
+            return str(error)
+        case _:
+            return type(error).__name__
 
 
 def _plain(value: Any) -> Any:

@@ -23,20 +23,11 @@ async def until(ask: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.1)
 
 
-def readers_only(account: str, namespace: str) -> list[dict[str, Any]]:
-    """The rights the handler's docstring asks for, and nothing else."""
-    metadata = {"name": account}
-    rule = {"apiGroups": ["core.k8sgpt.ai"], "resources": ["results"], "verbs": ["list", "watch"]}
-    subject = {"kind": "ServiceAccount", "name": account, "namespace": namespace}
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": account}
-    version = "rbac.authorization.k8s.io/v1"
-    return [
-        {"apiVersion": "v1", "kind": "ServiceAccount",
-         "metadata": {**metadata, "namespace": namespace}},
-        {"apiVersion": version, "kind": "ClusterRole", "metadata": metadata, "rules": [rule]},
-        {"apiVersion": version, "kind": "ClusterRoleBinding", "metadata": metadata,
-         "roleRef": role, "subjects": [subject]},
-    ]  # fmt: skip
+def shipped_account(account: str, namespace: str) -> list[dict[str, Any]]:
+    """The account that ships, under another name."""
+    text = (ROOT / "k8sgpt/k8sgpt_handler-rbac.yaml").read_text()
+    text = text.replace("aegis-sink-handler", account).replace("k8sgpt-operator-system", namespace)
+    return list(yaml.safe_load_all(text))
 
 
 @pytest.mark.usefixtures("results_crd")
@@ -44,7 +35,7 @@ async def test_a_result_is_handed_over_when_it_comes_and_when_it_goes(
     api: Api, apiserver: ControlPlane, namespace: str, tmp_path: Path
 ) -> None:
     account = f"handler-{secrets.token_hex(4)}"
-    await api.apply(*readers_only(account, namespace))
+    await api.apply(*shipped_account(account, namespace))
     token = await api.token(namespace, account)
     result = yaml.safe_load((ROOT / "k8sgpt/results/pod-oomkilled.yaml").read_text())
     result["metadata"] = {"name": result["metadata"]["name"], "namespace": namespace,
