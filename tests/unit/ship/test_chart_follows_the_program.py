@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from prometheus_client.metrics import MetricWrapperBase
 
 from aegis_sink.cluster.resources import KNOWN
 from aegis_sink.metrics import Metrics
@@ -84,6 +85,29 @@ def test_alerts_and_dashboard_ask_for_metrics_that_exist() -> None:
         asked = set(re.findall(r"aegis_sink_\w+", path.read_text()))
         assert len(asked) > 3
         assert asked - exposed() == set(), path.name
+
+
+def questions() -> Iterator[str]:
+    """Every PromQL expression of the alerts and of the dashboard."""
+    yield from re.findall(r"expr: (.+)", (CHART / "files" / "alerts.yaml").read_text())
+    board = json.loads((CHART / "dashboards" / "aegis-sink.json").read_text())
+    for panel in board["panels"]:
+        yield from (target["expr"] for target in panel["targets"])
+
+
+def test_alerts_and_dashboard_ask_for_labels_that_exist() -> None:
+    labels = {
+        collector._name: set(collector._labelnames)
+        for collector in vars(Metrics()).values()
+        if isinstance(collector, MetricWrapperBase)
+    }
+    for expression in questions():
+        names = [name for name in labels if name in expression]
+        has = {"le"}.union(*(labels[name] for name in names))
+        groups = re.findall(r"by \(([^)]*)\)", expression)
+        asked = {label.strip() for group in groups for label in group.split(",")}
+        asked |= set(re.findall(r'(\w+)=~?"', expression))
+        assert asked <= has, expression
 
 
 def test_posts_that_an_alert_counts_are_at_zero_before_the_first() -> None:
