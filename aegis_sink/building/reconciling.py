@@ -86,6 +86,7 @@ def build_reconciling(
         elector = cluster.elector(
             namespace, settings.lease_name, identity, jitter=random.random, clock=clock
         )
+        reconciler.leads = elector.holds
     reconciling = Reconciling(reconciler, elector)
 
     def listed_seconds() -> float:

@@ -65,6 +65,10 @@ class Elector:
     leading: bool = False
     state: str = "not asked yet"
     """For people: "leads", "replica NAME leads", or why it works without a Lease."""
+    _shared: bool = False
+    """Whether it leads by the Lease, not for want of one."""
+    _renewed: float = 0.0
+    """When the request began that took or renewed it last, by this process's own clock."""
     _held: Document = field(default_factory=Document)
     _seen: tuple[str, str] = ("", "")
     """Holder and renewal of another's lease as it was last read, …"""
@@ -76,7 +80,7 @@ class Elector:
         before another replica may begin. Without end; the lease is released on cancellation.
         """
         while True:
-            shared = await self._acquire()
+            self._shared = shared = await self._acquire()
             self.leading = True
             working = asyncio.ensure_future(work())
             keeping = asyncio.create_task(self._keep() if shared else _for_ever())
@@ -94,12 +98,20 @@ class Elector:
                 log.error("what the leader does has failed, it starts again", exc_info=error)
             await asyncio.sleep(self._pause())
 
+    def holds(self) -> bool:
+        """Whether nobody else can lead yet. A process that was stopped for a while finds out here
+        before it is cancelled, with what its connections brought meanwhile in its hands."""
+        now = asyncio.get_running_loop().time()
+        return self.leading and (not self._shared or now < self._renewed + self.timing.renew)
+
     async def _acquire(self) -> bool:
         """Wait until the lease is ours. False: there are no leases for us, so this works alone."""
+        loop = asyncio.get_running_loop()
         while True:
+            begun = loop.time()
             try:
                 if await self._try():
-                    self.state = "leads"
+                    self.state, self._renewed = "leads", begun
                     log.info("this replica reads the Results (lease %s)", self.name)
                     return True
             except ClusterRefused as refused:
@@ -170,12 +182,11 @@ class Elector:
     async def _keep(self) -> None:
         """Renew until that fails for `renew` seconds, or somebody else has it."""
         loop = asyncio.get_running_loop()
-        renewed = loop.time()
         while True:
             await asyncio.sleep(self.timing.retry)
             try:
                 # However long one request takes: later than this, another may lead.
-                async with asyncio.timeout_at(renewed + self.timing.renew):
+                async with asyncio.timeout_at(self._renewed + self.timing.renew):
                     while True:
                         begun = loop.time()
                         try:
@@ -187,7 +198,7 @@ class Elector:
                         if not ours:
                             log.warning("another replica took the lease %s", self.name)
                             return
-                        renewed = begun
+                        self._renewed = begun
                         break
             except TimeoutError:
                 log.warning(

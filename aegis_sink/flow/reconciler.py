@@ -76,6 +76,8 @@ class Reconciler:
     wake: Callable[[], None]
     cluster: str
     hold: timedelta
+    leads: Callable[[], bool] = lambda: True
+    """Whether what is read may still be taken in: no other replica can read."""
     listed_at: datetime | None = None
     """When the last whole list was taken in."""
     hindered: str = ""
@@ -98,12 +100,14 @@ class Reconciler:
         return len(self._mirror)
 
     async def run(self) -> None:
-        """Follow the Results without end."""
+        """Follow the Results as long as this replica `leads`."""
         try:
             while True:
                 try:
                     async with aclosing(self.results.follow()) as stream:
                         async for news in stream:
+                            if not self.leads():
+                                return
                             await self._take(news)
                 except StoreError as error:
                     # Nothing is lost: it begins with a list again.

@@ -18,11 +18,12 @@ CRASH = "the last termination reason is Error container={0} pod={0}-1"
 
 
 @asynccontextmanager
-async def replica(sink: Sink, name: str) -> AsyncIterator[Reconciling]:
+async def replica(sink: Sink, name: str, timing: Timing = TIMING) -> AsyncIterator[Reconciling]:
     """A reconciler of its own on the sink's store and cluster, which wants to lead."""
     lease = connection(sink.api)
-    elector = Elector(lease, "aegis", "sink", name, lambda: 0.5, lambda: datetime.now(UTC), TIMING)
+    elector = Elector(lease, "aegis", "sink", name, lambda: 0.5, lambda: datetime.now(UTC), timing)
     reconciler = make_sink(sink.flow, sink.api, PACE).reconciler
+    reconciler.leads = elector.holds
     reconciling = Reconciling(reconciler, elector)
     running = asyncio.create_task(reconciling.run())
     try:
@@ -54,6 +55,19 @@ async def test_what_one_took_in_the_next_knows_and_what_came_between_it_finds(si
         await sink.flow.after(10)
         assert sink.messages == ["open", "open"]
         assert [one.occurrences for one in sink.flow.channel.roots.values()] == [1, 1]
+
+
+async def test_one_that_was_stopped_longer_than_its_lease_takes_in_nothing_that_came_meanwhile(
+    sink: Sink,
+) -> None:
+    async with replica(sink, "a", Timing(duration=60, renew=50, retry=40)) as a:
+        await until(lambda: a.reconciler.listed_at)
+        await sink.watched()
+        assert a.elector
+        a.elector._renewed -= 50  # as after SIGSTOP and SIGCONT
+        sink.api.put(result("shop/api-1", CRASH.format("api")))
+        await until(lambda: sink.api.leases["sink"]["spec"]["holderIdentity"] == "")
+        assert (a.leading, a.reconciler.seen) == (False, 0)
 
 
 async def test_who_asks_for_a_list_does_not_wait_without_end(sink: Sink) -> None:
