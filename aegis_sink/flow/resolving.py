@@ -64,7 +64,7 @@ class Resolving:
             because = "many incidents end at once, which may be a failed analysis"
             return self._held(now + self.hold, because)
         try:
-            health = await self._judge(incident, gone)
+            health = await self._judge(gone)
         except ClusterUnavailable as error:
             return Later(now + back_off(job.attempts + 3, jitter=self.jitter()), error=str(error))
         ill = [ref for ref, state in health.items() if state is Health.ILL]
@@ -82,12 +82,10 @@ class Resolving:
         held = Decided(self.clock(), jobs.RESOLVE, HELD, because, until)
         return Later(until, decided=(held,))
 
-    async def _judge(self, incident: Incident, gone: Gone) -> dict[ObjectRef, Health]:
-        """How its objects look, up to the first that is ill. What another incident tells of an
-        object says nothing of this one."""
+    async def _judge(self, gone: Gone) -> dict[ObjectRef, Health]:
+        """How the objects that showed it look, up to the first that is ill."""
         health: dict[ObjectRef, Health] = {}
-        own = [ref for ref in reversed(incident.objects) if ref not in gone.elsewhere]
-        for ref in own[:MOST_JUDGED]:
+        for ref in gone.objects[:MOST_JUDGED]:
             health[ref] = await self.cluster.health(ref)
             if health[ref] is Health.ILL:
                 break

@@ -40,14 +40,15 @@ class Held:
 class Gone:
     """How an incident ended as far as Results tell.
 
-    `falling`: how many incidents of its K8sGPT CRs ended within the hold. `elsewhere`: objects of
-    which another open incident is told, so that their health says nothing of this one.
+    `falling`: how many incidents of its K8sGPT CRs ended within the hold. `objects`: all that ever
+    showed it, the newest first, but those of which another open incident is told, so that their
+    health says nothing of this one.
     """
 
     at: datetime
     how: str
     falling: int
-    elsewhere: frozenset[ObjectRef]
+    objects: tuple[ObjectRef, ...]
 
 
 def lose(
@@ -151,7 +152,10 @@ def gone(connection: Connection, incident_id: str, *, since: datetime) -> Gone |
         .where(*statements.lives(row.cluster), _i.gone_at > since, _f.k8sgpt.in_(mine))
     ).scalar_one()
     objects = connection.execute(
-        select(_f.kind, _f.namespace, _f.name).where(_f.incident_id == incident_id).distinct()
+        select(_f.kind, _f.namespace, _f.name)
+        .where(_f.incident_id == incident_id)
+        .group_by(_f.kind, _f.namespace, _f.name)
+        .order_by(func.max(_f.id).desc())
     ).all()
     elsewhere: set[ObjectRef] = set()
     for chunk in statements.chunks([(o.kind, o.namespace, o.name) for o in objects]):
@@ -162,7 +166,10 @@ def gone(connection: Connection, incident_id: str, *, since: datetime) -> Gone |
             .where(statements.one_of(chunk))
         )
         elsewhere |= {ObjectRef(o.kind, o.name, o.namespace) for o in others}
-    return Gone(row.gone_at, row.gone_how, falling, frozenset(elsewhere))
+    own = [ObjectRef(o.kind, o.name, o.namespace) for o in objects]
+    return Gone(
+        row.gone_at, row.gone_how, falling, tuple(ref for ref in own if ref not in elsewhere)
+    )
 
 
 def end(

@@ -36,6 +36,9 @@ from aegis_sink.store.feedback import feedback_of
 
 # What followed from an incident goes away by itself after it, most times.
 FOLLOW_DELAY = timedelta(minutes=2)
+# The operator deletes what one analysis no longer found one after the other; the next analysis is
+# half a minute away.
+ONE_END = timedelta(seconds=20)
 
 _i = tables.incidents.c
 _f = tables.findings.c
@@ -43,14 +46,14 @@ _f = tables.findings.c
 
 @dataclass(frozen=True, slots=True)
 class StoredFinding:
-    """A finding with its row id, how often it was seen, when for the last time, and whether K8sGPT
-    says it no more."""
+    """A finding with its row id, how often it was seen, when for the last time, and since when
+    K8sGPT says it no more."""
 
     id: int
     finding: Finding
     times: int
     last_seen: datetime
-    gone: bool
+    gone_at: datetime | None
 
 
 def resolve_id(connection: Connection, incident_id: str) -> str | None:
@@ -88,8 +91,13 @@ def findings_of(connection: Connection, incident_id: str) -> tuple[StoredFinding
 
 
 def still_said(findings: Sequence[StoredFinding]) -> Sequence[StoredFinding]:
-    """Those that K8sGPT still says; all of an incident that it says nothing of any more."""
-    return [stored for stored in findings if not stored.gone] or findings
+    """Those that K8sGPT still says; where it says nothing any more, those that it said last."""
+    said = [stored for stored in findings if stored.gone_at is None]
+    ends = [stored.gone_at for stored in findings if stored.gone_at is not None]
+    if said or not ends:
+        return said
+    last = max(ends) - ONE_END
+    return [stored for stored in findings if stored.gone_at is None or stored.gone_at >= last]
 
 
 def store_finding(connection: Connection, finding_id: int, finding: Finding) -> None:
@@ -252,8 +260,7 @@ def findings_by_incident(
     )
     for row in rows:
         finding = finding_from_json(row.data)
-        gone = row.gone_at is not None
-        stored = StoredFinding(row.id, finding, row.times, row.last_seen, gone)
+        stored = StoredFinding(row.id, finding, row.times, row.last_seen, row.gone_at)
         found[row.incident_id].append(stored)
     return found
 

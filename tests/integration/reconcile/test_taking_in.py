@@ -143,6 +143,32 @@ async def test_a_pod_that_was_replaced_is_no_object_of_the_incident_any_more(sin
     assert [str(ref) for ref in incident.objects] == [f"Pod {second}"]
 
 
+async def test_what_is_over_lists_what_showed_it_last_and_all_that_showed_it_is_judged(
+    sink: Sink,
+) -> None:
+    first, second = "shop/api-7c5ddbdf54-x7k2p", "shop/api-7c5ddbdf54-q9d8w"
+    old, new = result(first, CRASH), result(second, CRASH)
+    sink.api.put(old)
+    sink.start()
+    await sink.seen()
+    await sink.after(WAIT)
+    sink.api.put(new)
+    sink.api.delete(old["metadata"]["name"])
+    await sink.seen()
+    await sink.after(60)
+    sink.flow.cluster.looks[ObjectRef("Pod", first.partition("/")[2], "shop")] = Health.ILL
+    sink.api.delete(new["metadata"]["name"])
+    await sink.seen()
+    await sink.after(HOLD_SECONDS)
+    [root] = sink.flow.channel.roots.values()
+    assert (await sink.flow.incident(root.id)).state is State.OPEN
+    sink.flow.cluster.looks.clear()
+    await sink.after(300)
+    over = await sink.flow.incident(root.id)
+    assert over.state is State.RESOLVED
+    assert [str(ref) for ref in over.objects] == [f"Pod {second}"]
+
+
 async def test_deleted_and_back_within_the_hold_nobody_hears_of_it(sink: Sink) -> None:
     sink.api.put(result("shop/api-1", CRASH))
     sink.start()
