@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from aegis_sink.dialects.table import schemas
-from aegis_sink.web.openapi_document import document
+from aegis_sink.web.openapi import document
 
 
 def get(url: str) -> Any:

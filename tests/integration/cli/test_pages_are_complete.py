@@ -11,7 +11,7 @@ import aegis_sink
 from aegis_sink.cli import app
 from aegis_sink.metrics import Metrics
 from aegis_sink.settings import Settings, shown, variable
-from aegis_sink.web.openapi_document import document
+from aegis_sink.web.openapi import document
 
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"

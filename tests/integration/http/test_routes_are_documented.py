@@ -5,7 +5,7 @@ from typing import Any
 from starlette.routing import Route
 
 from aegis_sink.intake.front import PATH
-from aegis_sink.web.openapi_document import document
+from aegis_sink.web.openapi import document
 
 
 async def test_the_service_has_the_routes_of_the_document_and_no_others(served: Any) -> None:
