@@ -8,13 +8,15 @@ from typing import Annotated
 
 import typer
 
-from aegis_sink.commands.terminal import AsJson, err, out, print_json, run, settings_as_set
+from aegis_sink.commands.terminal import AsJson, err, out, print_json, run, say, settings_as_set
 from aegis_sink.diagnosis.redaction import Redactor
 from aegis_sink.doctor.check import Check, Health, failed
 from aegis_sink.doctor.examination import Examination
 from aegis_sink.logs import cutting
 from aegis_sink.settings import SettingsError, secret_values
 
+SETTINGS = "env | grep AEGIS_   # what each takes: docs/settings.md"
+LOOKING = "looking … (a model that must be loaded first takes minutes)"
 MARKS = {Health.OK: "✓", Health.WARNING: "!", Health.FAILED: "✗", Health.SKIPPED: "–"}
 
 
@@ -34,14 +36,16 @@ def doctor_command(
     try:
         settings = settings_as_set().settings
     except SettingsError as error:
-        _end([failed("settings", str(error), "aegis-sink settings")], as_json)
+        _end([failed("settings", str(error), SETTINGS)], as_json)
     examination = Examination(settings, os.environ, namespace=namespace, post=post)
     cut = cutting(secret_values(settings))
     redact = Redactor(os.urandom(32))
 
     async def examine() -> list[Check]:
         checks = []
-        with err.status("looking … (a model that must be loaded first takes minutes)") as status:
+        if not err.is_terminal:
+            say(LOOKING)
+        with err.status(LOOKING) as status:
             async for check in _chosen(examination, slack):
                 clean = replace(check, found=redact(cut(check.found)), fix=cut(check.fix))
                 checks.append(clean)

@@ -18,7 +18,7 @@ class OllamaModel:
     """One model behind Ollama. Refuses names which Ollama serves from its cloud."""
 
     def __init__(self, options: LLMOptions, *, wire: Wire | None = None) -> None:
-        if _CLOUD.search(options.model) and not options.allow_cloud:
+        if is_cloud(options.model) and not options.allow_cloud:
             raise ModelRefused(
                 f"{options.model} is served by Ollama's cloud: evidence of your cluster would "
                 "leave it. Choose a local model (AEGIS_LLM_MODEL)"
@@ -185,6 +185,11 @@ class OllamaModel:
         if error.status >= 500 and "invalid format" not in text:
             return ModelUnavailable(f"Ollama failed ({error.status} {text})")
         return ModelRefused(f"Ollama refused the request ({error.status} {text})")
+
+
+def is_cloud(name: str) -> bool:
+    """Whether Ollama asks its cloud for a model of this name."""
+    return bool(_CLOUD.search(name))
 
 
 def tagged(name: str) -> str:

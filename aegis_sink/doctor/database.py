@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aegis_sink.doctor.check import Check, failed, ok, warning
 from aegis_sink.store.database import open_engine
-from aegis_sink.store.errors import StoreError
+from aegis_sink.store.errors import SchemaNewer, SchemaOld, StoreError
 from aegis_sink.store.schema import check as check_schema
 from aegis_sink.store.schema import head
 
@@ -45,11 +45,18 @@ def check_database(url: str, *, mounts: Path = Path("/proc/mounts")) -> Iterator
         state = "cannot be written" if folder.is_dir() else "does not exist"
         yield failed(name, f"the folder {folder} {state}", FOLDER_FIX.format(folder=folder))
         return
-    if path.exists():
+    if path.is_dir():
+        fix = f"AEGIS_DATABASE_URL=sqlite:///{path}/aegis-sink.db"
+        yield failed(name, f"{path} is a folder, not a file", fix)
+        return
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        # SQLite keeps two files beside it, which come from the same user.
+        yield failed(name, f"{path} cannot be read and written", f"chown $(id -u) {path}*")
+    elif path.exists():
         try:
             check_schema(engine)
         except StoreError as error:
-            yield failed(name, str(error), "aegis-sink migrate")
+            yield failed(name, str(error), _fix(error, path))
         else:
             size = path.stat().st_size / MEBIBYTE
             yield ok(name, f"{path}: opens, schema {head()}, {size:.1f} MiB")
@@ -66,6 +73,16 @@ def check_database(url: str, *, mounts: Path = Path("/proc/mounts")) -> Iterator
             "AEGIS_DATABASE_URL=sqlite:////a/local/disk/aegis-sink.db   # in Kubernetes: a "
             "ReadWriteOnce block volume (persistence.storageClass)",
         )
+
+
+def _fix(error: StoreError, path: Path) -> str:
+    match error:
+        case SchemaOld():
+            return "aegis-sink migrate"
+        case SchemaNewer():
+            return f"AEGIS_DATABASE_URL=sqlite:///{path}.new   # or run the newer version"
+        case _:
+            return f"AEGIS_DATABASE_URL=sqlite:///{path}.new   # or look at {path} with sqlite3"
 
 
 def _room(folder: Path) -> Check:

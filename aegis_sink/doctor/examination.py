@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
+from difflib import get_close_matches
+from urllib.parse import quote, urlsplit
 
 import aiohttp
 
@@ -27,11 +28,13 @@ from aegis_sink.settings import (
     is_loopback,
     refuse_open_door,
     unknown_variables,
+    variable,
 )
 from aegis_sink.unreached import why
 
 BUDGET = Budget(calls=200, bytes=16 * 1024 * 1024, seconds=60)
 REACH_SECONDS = 5.0
+NEW_TOKEN = "AEGIS_WEBHOOK_TOKEN=$(openssl rand -hex 24)"  # noqa: S105
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +73,36 @@ class Examination:
         unknown = unknown_variables(self.environ)
         checks = []
         if unknown:
+            fixes = [f"{meant}=…   # for {one}" for one in unknown if (meant := _meant(one))]
             checks.append(
-                warning("settings", f"no setting: {', '.join(unknown)}", "aegis-sink settings")
+                warning(
+                    "settings",
+                    f"no setting: {', '.join(unknown)}",
+                    "; ".join(fixes) or "aegis-sink settings   # lists all",
+                )
             )
         try:
             refuse_open_door(self.settings)
-        except SettingsError as error:
-            token = "AEGIS_WEBHOOK_TOKEN=$(openssl rand -hex 24)"  # noqa: S105
-            checks.append(failed("settings", str(error).partition("\n")[0], token))
+        except SettingsError:
+            where = f"{self.settings.host}:{self.settings.port}"
+            checks.append(
+                failed(
+                    "settings",
+                    f"`aegis-sink serve` refuses to listen on {where}, where others could post: "
+                    "no token is set",
+                    NEW_TOKEN,
+                )
+            )
+        secret = self.settings.webhook_token
+        if secret and quote(secret.get_secret_value(), safe="") != secret.get_secret_value():
+            checks.append(
+                warning(
+                    "settings",
+                    "AEGIS_WEBHOOK_TOKEN has signs that a URL takes only in another spelling, and "
+                    "K8sGPT's sink is a URL",
+                    NEW_TOKEN,
+                )
+            )
         return checks or [ok("settings", "can be used")]
 
     async def _service(self) -> AsyncIterator[Check]:
@@ -174,6 +199,12 @@ class Examination:
                 f"{url} cannot be reached from here ({text})",
                 f"curl -sS {url.rstrip('/')}/healthz   # from where people sit",
             )
+
+
+def _meant(variable_name: str) -> str:
+    """The setting that a misspelt variable is likely to mean, "" for none."""
+    known = [variable(name) for name in Settings.model_fields]
+    return next(iter(get_close_matches(variable_name, known, n=1, cutoff=0.8)), "")
 
 
 async def _get(url: str) -> tuple[int, str]:

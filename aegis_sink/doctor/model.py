@@ -7,13 +7,20 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from aegis_sink.cluster.lease import pod_namespace
 from aegis_sink.diagnosis.adapters import build_model
-from aegis_sink.diagnosis.errors import AnswerInvalid, LLMError, ModelRefused, ModelUnavailable
+from aegis_sink.diagnosis.errors import (
+    AnswerInvalid,
+    LLMError,
+    ModelRefused,
+    ModelTooSlow,
+    ModelUnavailable,
+)
 from aegis_sink.diagnosis.model import Ask, LLMOptions, Message, Model
-from aegis_sink.diagnosis.ollama import OllamaModel, tagged
+from aegis_sink.diagnosis.ollama import OllamaModel, is_cloud, tagged
 from aegis_sink.diagnosis.wire import ServerAnswered, Wire
 from aegis_sink.doctor.check import Check, failed, ok, skipped, warning
-from aegis_sink.settings import is_loopback
+from aegis_sink.settings import is_loopback, mask_url
 
 SCHEMA: Mapping[str, object] = {
     "type": "object",
@@ -22,7 +29,8 @@ SCHEMA: Mapping[str, object] = {
     "additionalProperties": False,
 }
 QUESTION = 'Is water wet? Answer with JSON: {"answer": "yes"} or {"answer": "no"}.'
-MOST_TOKENS = 32
+MOST_TOKENS = 512
+"""The answer needs ten; what a model thinks before it counts too."""
 SLOW_SECONDS = 60.0
 
 
@@ -58,10 +66,7 @@ async def _ollama(model: OllamaModel, options: LLMOptions, wire: Wire) -> AsyncI
         yield failed("model server", str(model.meaning(error)), _server_fix(error.status, options))
         return
     except ModelUnavailable as error:
-        # An Ollama that only this machine asks is not to listen to others.
-        here = is_loopback(urlsplit(options.url).hostname or "")
-        start = "ollama serve" if here else "OLLAMA_HOST=0.0.0.0 ollama serve"
-        yield failed("model server", str(error), f"{start}   # where AEGIS_LLM_URL points")
+        yield failed("model server", str(error), _start(options))
         return
     yield ok("model server", f"Ollama {version} at {options.url}")
     installed = {tagged(str(_member(m, "name"))) for m in _items(tags, "models")}
@@ -70,10 +75,10 @@ async def _ollama(model: OllamaModel, options: LLMOptions, wire: Wire) -> AsyncI
         yield failed(
             "model",
             f"{options.model} is not there; there is: {there}",
-            f"ollama pull {options.model}",
+            f"ollama pull {options.model}   # on that server",
         )
         return
-    if options.allow_cloud and options.model.endswith(("cloud",)):
+    if is_cloud(options.model):
         yield warning(
             "model",
             f"{options.model} is served by Ollama's cloud: evidence leaves the cluster",
@@ -172,19 +177,31 @@ async def _answer(model: Model) -> Check:
     """One tiny question whose answer must fit a schema."""
     name = "model answer"
     ask = Ask((Message("user", QUESTION),), SCHEMA, MOST_TOKENS)
+    look = "ollama ps" if isinstance(model, OllamaModel) else "curl -sS $AEGIS_LLM_URL/v1/models"
     started = time.monotonic()
     try:
         reply = await model.answer(ask)
-    except ModelRefused as refused:
-        return failed(name, str(refused), "see the line above; `ollama ps` and its log say more")
     except AnswerInvalid as error:
         return failed(
             name, str(error), "AEGIS_LLM_MODEL=llama3.2:latest   # a model that keeps to a shape"
         )
+    except ModelTooSlow as error:
+        return failed(name, str(error), f"{look}   # is it loading, or busy with others?")
     except LLMError as error:
-        return failed(name, str(error), "ollama ps   # is it loading, or busy with others?")
+        if "memory" in str(error):
+            smaller = (
+                "AEGIS_LLM_MODEL=llama3.2:1b   # a smaller model, or more memory for the server"
+            )
+            return failed(name, str(error), smaller)
+        return failed(name, str(error), f"{look}   # and the server's own log")
     seconds = time.monotonic() - started
     said = f"{reply.text.strip()[:60]} in {seconds:.1f} s"
+    if reply.cut:
+        return failed(
+            name,
+            f"no answer within {MOST_TOKENS} tokens: it thinks, or repeats itself",
+            "AEGIS_LLM_MODEL=llama3.2:latest   # a model that keeps to a shape",
+        )
     if not _fits(reply.text):
         return failed(
             name,
@@ -204,6 +221,16 @@ def _fits(text: str) -> bool:
     return isinstance(answer, dict) and answer.get("answer") in ("yes", "no")
 
 
+def _start(options: LLMOptions) -> str:
+    """What brings an Ollama to where it is looked for."""
+    here = is_loopback(urlsplit(options.url).hostname or "")
+    if here and pod_namespace():
+        return "AEGIS_LLM_URL=http://ollama.ollama.svc:11434   # 127.0.0.1 is this pod itself"
+    # An Ollama that only this machine asks is not to listen to others.
+    start = "ollama serve" if here else "OLLAMA_HOST=0.0.0.0 ollama serve"
+    return f"{start}   # where AEGIS_LLM_URL points"
+
+
 def _server_fix(status: int, options: LLMOptions) -> str:
     if status == 403:
         return (
@@ -212,6 +239,10 @@ def _server_fix(status: int, options: LLMOptions) -> str:
         )
     if status == 401:
         return "AEGIS_LLM_TOKEN=…"
+    path = urlsplit(options.url).path.rstrip("/")
+    if status == 404 and path in ("/v1", "/api"):
+        whole = options.url.rstrip("/").removesuffix(path)
+        return f"AEGIS_LLM_URL={mask_url(whole)}   # without {path}; K8sGPT's baseUrl has it"
     if status == 404:
         return "AEGIS_LLM_API=openai   # for LocalAI, vLLM, llama.cpp"
     return f"curl -sS {options.url.rstrip('/')}/api/version"

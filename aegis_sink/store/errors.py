@@ -3,7 +3,9 @@
 StoreError
 ├── StoreBusy         too many writes wait: try again in a moment (503, Retry-After)
 ├── StoreUnavailable  the disk or the database refuses: nothing was stored
-└── StoreUnusable     wrong URL, wrong schema, another process holds it: somebody must act
+└── StoreUnusable     wrong URL, another process holds it: somebody must act
+    ├── SchemaOld     `aegis-sink migrate` is needed
+    └── SchemaNewer   a newer version wrote it
 """
 
 
@@ -21,3 +23,11 @@ class StoreUnavailable(StoreError):
 
 class StoreUnusable(StoreError):
     """The store cannot be opened until somebody acts; the text says what to do."""
+
+
+class SchemaOld(StoreUnusable):
+    """An older version wrote it, or nobody yet."""
+
+
+class SchemaNewer(StoreUnusable):
+    """A newer version wrote it."""

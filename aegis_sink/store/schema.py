@@ -12,10 +12,14 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from aegis_sink.store.errors import StoreUnusable
+from aegis_sink.store.errors import SchemaNewer, SchemaOld, StoreUnusable
 from aegis_sink.store.tables import metadata
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+_NEWER = (
+    "the database was written by a newer AEGIS Sink (its schema is not known here): run that "
+    "version, or point AEGIS_DATABASE_URL at another file"
+)
 
 
 def migrate(engine: Engine) -> tuple[str | None, str]:
@@ -30,10 +34,7 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
             command.upgrade(_config(connection), "head")
             return before, head()
     except CommandError as error:
-        raise StoreUnusable(
-            "the database was written by a newer AEGIS Sink (its schema is not known here): run "
-            f"that version, or point AEGIS_DATABASE_URL at another file ({error})"
-        ) from error
+        raise SchemaNewer(f"{_NEWER} ({error})") from error
     except (SQLAlchemyError, DatabaseError) as error:
         raise _cannot_open(engine, error) from error
 
@@ -51,8 +52,10 @@ def check(engine: Engine) -> None:
             found = current(connection)
     except (SQLAlchemyError, DatabaseError) as error:
         raise _cannot_open(engine, error) from error
+    if found and found not in {one.revision for one in _scripts().walk_revisions()}:
+        raise SchemaNewer(f"{_NEWER} (schema {found})")
     if found != head():
-        raise StoreUnusable(
+        raise SchemaOld(
             f"the database's schema is {found or 'empty'}, this version's is {head()}: "
             "run `aegis-sink migrate`"
         )
@@ -65,7 +68,7 @@ def current(connection: Connection) -> str | None:
 
 def head() -> str:
     """The revision this version wants."""
-    newest = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+    newest = _scripts().get_current_head()
     assert newest is not None
     return newest
 
@@ -73,6 +76,10 @@ def head() -> str:
 def differences(connection: Connection) -> list[object]:
     """What a migration would still have to do to make the database look like `tables`."""
     return list(compare_metadata(MigrationContext.configure(connection), metadata))
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory(str(MIGRATIONS))
 
 
 def _cannot_open(engine: Engine, error: Exception) -> StoreUnusable:

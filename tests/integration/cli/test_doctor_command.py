@@ -43,8 +43,23 @@ def test_a_misspelt_setting_and_an_open_door_are_told(run: Run, tmp_path: Path) 
     found = [c for c in run("doctor", "--json", environment=environment).json["checks"]
              if c["name"] == "settings"]  # fmt: skip
     assert "AEGIS_SLACK_CHANEL" in found[0]["found"]
+    assert found[0]["fix"] == "AEGIS_SLACK_CHANNEL=…   # for AEGIS_SLACK_CHANEL"
     assert found[1]["health"] == "failed"
     assert "AEGIS_WEBHOOK_TOKEN=" in found[1]["fix"]
+    assert "refuses to listen on 0.0.0.0:0, where others could post" in found[1]["found"]
+
+
+def test_a_token_that_fits_no_url_is_warned_of(run: Run) -> None:
+    (check,) = [c for c in run("doctor", "--json", webhook_token="a/b@c").json["checks"]
+                if c["name"] == "settings"]  # fmt: skip
+    assert check["health"] == "warning"
+    assert "a/b@c" not in check["found"] + check["fix"]
+
+
+def test_who_waits_is_told_why(run: Run) -> None:
+    ended = run("doctor")
+    assert "a model that must be loaded first takes minutes" in ended.err
+    assert "minutes" not in ended.out
 
 
 def test_only_slack_is_looked_at_when_asked(run: Run) -> None:

@@ -8,8 +8,17 @@ import pytest
 from aegis_sink.diagnosis.model import LLMOptions
 from aegis_sink.doctor.check import Check, Health
 from aegis_sink.doctor.model import check_model
-from tests.fakes.ollama import Fails, FakeOllama, Says, serve_ollama
-from tests.fakes.openai_server import Completes, serve_openai
+from tests.fakes.ollama import (
+    Drops,
+    Fails,
+    FakeOllama,
+    Garbage,
+    Says,
+    Silent,
+    Turn,
+    serve_ollama,
+)
+from tests.fakes.openai_server import Completes, Refuses, serve_openai
 
 YES = '{"answer": "yes"}'
 
@@ -41,7 +50,7 @@ async def test_an_ollama_with_the_model_is_fine_and_asked_once(ollama: FakeOllam
 async def test_a_model_that_is_not_there_is_to_be_pulled(ollama: FakeOllama) -> None:
     found = await checks(replace(options(ollama), model="qwen3"))
     assert found["model"].health is Health.FAILED
-    assert found["model"].fix == "ollama pull qwen3"
+    assert found["model"].fix == "ollama pull qwen3   # on that server"
     assert "llama3.2:latest" in found["model"].found
     assert ollama.chats == []
 
@@ -79,6 +88,62 @@ async def test_a_model_that_fails_to_load_is_told(ollama: FakeOllama) -> None:
     check = (await checks(options(ollama)))["model answer"]
     assert "more system memory" in check.found
     assert check.fix
+
+
+@pytest.mark.parametrize("path", ["/v1", "/api", "/v1/"])
+async def test_the_address_that_k8sgpt_wants_is_shortened(ollama: FakeOllama, path: str) -> None:
+    check = (await checks(replace(options(ollama), url=ollama.url + path)))["model server"]
+    assert check.fix.startswith(f"AEGIS_LLM_URL={ollama.url}   #")
+
+
+async def test_a_model_that_thinks_and_never_answers_is_told(ollama: FakeOllama) -> None:
+    ollama.default = Says("", done_reason="length", thinking="Let me think. " * 99)
+    check = (await checks(options(ollama)))["model answer"]
+    assert check.health is Health.FAILED
+    assert "it thinks, or repeats itself" in check.found
+    assert ollama.chats[0]["options"]["num_predict"] >= 512
+
+
+@pytest.mark.parametrize(
+    ("turn", "says", "fix"),
+    [
+        (
+            Fails(500, "requires more system memory (9 GiB)"),
+            "memory",
+            "AEGIS_LLM_MODEL=llama3.2:1b",
+        ),
+        (Silent(), "sent nothing", "ollama ps"),
+        (Fails(503, "server busy"), "busy", "ollama ps"),
+        (Garbage(), "not JSON", "ollama ps"),
+        (Drops(), "broke off", "ollama ps"),
+    ],
+)
+async def test_a_model_that_does_not_answer_says_why(
+    ollama: FakeOllama, turn: Turn, says: str, fix: str
+) -> None:
+    ollama.default = turn
+    check = (await checks(replace(options(ollama), first_byte_timeout=1, idle_timeout=1)))[
+        "model answer"
+    ]
+    assert check.health is Health.FAILED
+    assert says in check.found
+    assert check.fix.startswith(fix)
+
+
+async def test_only_the_names_of_the_cloud_are_its_models(ollama: FakeOllama) -> None:
+    ollama.models.add("mycloud:latest")
+    check = (await checks(replace(options(ollama), model="mycloud", allow_cloud=True)))["model"]
+    assert check.health is Health.OK
+
+
+async def test_a_pod_that_asks_itself_is_pointed_at_a_service(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("aegis_sink.doctor.model.pod_namespace", lambda: "aegis")
+    check = (await checks(LLMOptions(url="http://127.0.0.1:1")))["model server"]
+    assert check.fix == (
+        "AEGIS_LLM_URL=http://ollama.ollama.svc:11434   # 127.0.0.1 is this pod itself"
+    )
 
 
 async def test_a_cloud_model_is_refused_and_where_allowed_warned_of(ollama: FakeOllama) -> None:
@@ -121,6 +186,9 @@ async def test_an_openai_server_is_looked_at_likewise() -> None:
         assert other["model"].health is Health.WARNING
         assert other["model"].fix == "AEGIS_LLM_MODEL=small"
         assert other["model answer"].health is Health.FAILED
+        fake.script.append(Refuses(500, "out of slots"))
+        refused = (await checks(here))["model answer"]
+        assert "ollama" not in refused.fix
 
 
 async def test_without_a_model_nothing_is_asked() -> None:

@@ -1,5 +1,7 @@
 """What doctor says of the database and of clocks."""
 
+import errno
+import os
 import shutil
 from collections import namedtuple
 from datetime import timedelta
@@ -11,7 +13,7 @@ from aegis_sink.doctor.check import Check, Health
 from aegis_sink.doctor.clock import check_clock
 from aegis_sink.doctor.database import check_database
 from aegis_sink.store.database import open_engine
-from aegis_sink.store.schema import migrate
+from aegis_sink.store.schema import head, migrate
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -27,7 +29,7 @@ def test_a_database_of_this_version_is_fine(tmp_path: Path) -> None:
     engine.dispose()
     found = checks(url)
     assert found["database"].health is Health.OK
-    assert "opens, schema 0001" in found["database"].found
+    assert f"opens, schema {head()}" in found["database"].found
     assert found["disk speed"].found.startswith("a write is on disk after")
     assert [p.name for p in tmp_path.iterdir() if "doctor" in p.name] == []
 
@@ -59,6 +61,53 @@ def test_a_file_that_is_no_database_and_an_old_schema_are_told(tmp_path: Path) -
     (tmp_path / "empty.db").touch()
     old = checks(f"sqlite:///{tmp_path}/empty.db")["database"]
     assert old.fix == "aegis-sink migrate"
+
+
+def test_a_folder_a_file_of_another_user_and_a_newer_schema_each_have_their_fix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = checks(f"sqlite:///{tmp_path}")["database"]
+    assert "is a folder" in folder.found
+    assert folder.fix == f"AEGIS_DATABASE_URL=sqlite:///{tmp_path}/aegis-sink.db"
+
+    url = f"sqlite:///{tmp_path}/sink.db"
+    engine = open_engine(url)
+    migrate(engine)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+    engine.dispose()
+    newer = checks(url)["database"]
+    assert "was written by a newer AEGIS Sink" in newer.found
+    assert "migrate" not in newer.fix
+
+    real = os.access
+    monkeypatch.setattr(os, "access", lambda p, how: real(p, how) and Path(p).is_dir())
+    other = checks(url)["database"]
+    assert other.health is Health.FAILED
+    assert other.fix == f"chown $(id -u) {tmp_path}/sink.db*"
+
+
+def test_a_file_that_is_no_database_is_not_to_be_migrated(tmp_path: Path) -> None:
+    (tmp_path / "text.db").write_text("this is a text, and a long one at that " * 9)
+    assert "migrate" not in checks(f"sqlite:///{tmp_path}/text.db")["database"].fix
+
+
+def test_postgresql_is_said_to_be_none_yet_and_its_password_is_not_shown() -> None:
+    check = checks("postgresql://user:s3cret@host/db")["database"]
+    assert check.health is Health.FAILED
+    assert "SQLite" in check.found
+    assert "s3cret" not in check.found + check.fix
+
+
+def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(fd: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    check = checks(f"sqlite:///{tmp_path}/sink.db")["disk speed"]
+    assert check.health is Health.FAILED
+    assert "No space left on device" in check.found
 
 
 def test_a_database_in_memory_forgets() -> None:

@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import text
 
 from aegis_sink.store.database import Database, open_engine
-from aegis_sink.store.errors import StoreUnusable
-from aegis_sink.store.schema import differences, head, migrate
+from aegis_sink.store.errors import SchemaNewer, StoreUnusable
+from aegis_sink.store.schema import check, differences, head, migrate
 
 
 def test_migrations_make_exactly_the_tables(database_file: Path) -> None:
@@ -28,6 +28,8 @@ async def test_a_database_of_a_newer_version_is_refused(database: Database) -> N
     await database.write(lambda c: c.execute(text("UPDATE alembic_version SET version_num='9999'")))
     with pytest.raises(StoreUnusable, match="newer AEGIS Sink"):
         migrate(database.engine)
+    with pytest.raises(SchemaNewer, match="newer AEGIS Sink"):
+        check(database.engine)
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
