@@ -158,7 +158,7 @@ async def test_rights_taken_and_given_back(
     namespace: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    token = await _service_account(api, namespace)
+    token = await service_account(api, namespace)
     monkeypatch.setenv("KUBECONFIG", str(apiserver.write_kubeconfig("sink", token)))
     async with aclosing(reading(tmp_path / "a.db", namespace)) as found:
         replica = await anext(found)
@@ -167,7 +167,7 @@ async def test_rights_taken_and_given_back(
             return 'resources: ["results"]' in await replica.status()
 
         await until(refused)
-        await _bind(api, namespace)
+        await bind(api, namespace)
         await api.apply(in_(namespace, "one"))
         await until(lambda: _is(replica, "one"))
         await api.delete("ClusterRoleBinding", "", f"{namespace}-sink")
@@ -178,12 +178,13 @@ async def test_rights_taken_and_given_back(
 
         await until(noticed)
         await api.apply(in_(namespace, "two", "Service has no endpoints"))
-        await _bind(api, namespace)
+        await bind(api, namespace)
         await until(lambda: _is(replica, "one", "two"))
         assert await replica.times() == 2
 
 
-async def _service_account(api: Api, namespace: str) -> str:
+async def service_account(api: Api, namespace: str) -> str:
+    """A token of an account that has no rights."""
     await api.apply(
         {
             "apiVersion": "v1",
@@ -197,7 +198,8 @@ async def _service_account(api: Api, namespace: str) -> str:
     return str(answer["status"]["token"])
 
 
-async def _bind(api: Api, namespace: str) -> None:
+async def bind(api: Api, namespace: str) -> None:
+    """Let it list and watch Results."""
     group = "rbac.authorization.k8s.io"
     name = f"{namespace}-sink"
     rule = {"apiGroups": ["core.k8sgpt.ai"], "resources": ["results"], "verbs": ["list", "watch"]}

@@ -62,7 +62,9 @@ class ResultsApi:
     leases: dict[str, Object] = field(default_factory=dict)
     events: list[tuple[int, str, Object]] = field(default_factory=list)
     compacted: int = 0
-    """Watches from before this version get 410."""
+    """Watches from before this version get 410, …"""
+    gone_by_status: bool = False
+    """… as the answer's status, else inside the stream."""
     page: int = 10_000
     installed: bool = True
     allowed: bool = True
@@ -193,6 +195,8 @@ class ResultsApi:
 
     async def _watch(self, request: web.Request, namespace: str) -> web.StreamResponse:
         self.watches.append(dict(request.query))
+        if self.gone_by_status and int(request.query["resourceVersion"]) + 1 < self.compacted:
+            return _status(410, "too old resource version")
         response = web.StreamResponse()
         await response.prepare(request)
         happened = asyncio.Event()

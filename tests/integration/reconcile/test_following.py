@@ -163,7 +163,11 @@ async def test_after_a_bookmark_a_watch_outlives_that_the_server_forgets(api: Re
         assert api.lists == 1
 
 
-async def test_a_watch_that_begins_with_410_takes_a_new_list(api: ResultsApi) -> None:
+@pytest.mark.parametrize("by_status", [False, True], ids=["in the stream", "as its status"])
+async def test_a_watch_that_begins_with_410_takes_a_new_list(
+    api: ResultsApi, by_status: bool
+) -> None:
+    api.gone_by_status = by_status
     async with reading(api) as reader:
         await until(lambda: api.watching)
         api.silent = True
@@ -175,6 +179,7 @@ async def test_a_watch_that_begins_with_410_takes_a_new_list(api: ResultsApi) ->
         api.cut()
         await until(lambda: len(reader.known) == 3 and api.watching)
         assert reader.lists == 2
+        assert (reader.restarts, reader.hindered) == (["cut", "expired"], [])
 
 
 async def test_a_silent_connection_is_given_up(api: ResultsApi) -> None:
