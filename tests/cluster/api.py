@@ -12,6 +12,8 @@ from aegis_sink.cluster.resources import KNOWN, Resource
 from tests.cluster.control_plane import ControlPlane
 
 CRDS = Path(__file__).parent / "crds"
+SHIPPED = Path(__file__).parents[2] / "helm" / "aegis-sink" / "files" / "rbac.yaml"
+RBAC = "rbac.authorization.k8s.io"
 
 _MORE = {
     "CustomResourceDefinition": Resource(
@@ -93,11 +95,46 @@ class Api:
         }
         await self._call("POST", f"{_path('Pod', namespace, pod)}/binding", body)
 
+    async def may_evict(self, namespace: str, pod: str) -> bool:
+        """Whether a drain would get the pod away; it stays where it is."""
+        body = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": pod, "namespace": namespace},
+        }
+        try:
+            await self._call("POST", f"{_path('Pod', namespace, pod)}/eviction?dryRun=All", body)
+        except Refused as refused:
+            if refused.status != 429:
+                raise
+            return False
+        return True
+
     async def token(self, namespace: str, account: str) -> str:
         """A token of a service account."""
         path = f"{_path('ServiceAccount', namespace, account)}/token"
         request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
         return str((await self._call("POST", path, request))["status"]["token"])
+
+    async def until_it_may(
+        self, namespace: str, account: str, verb: str, resource: str, group: str = ""
+    ) -> None:
+        """Wait until the authorizer has heard of a service account's new role."""
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {
+                "user": f"system:serviceaccount:{namespace}:{account}",
+                "resourceAttributes": {"verb": verb, "resource": resource, "group": group},
+            },
+        }
+        path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+
+        async def allowed() -> Object | None:
+            status: Object = (await self._call("POST", path, review))["status"]
+            return status if status["allowed"] else None
+
+        await self.until(allowed)
 
     async def until(self, found: Callable[[], Awaitable[Object | None]]) -> Object:
         """Wait for what a controller makes; fails after 20 s."""
@@ -135,3 +172,23 @@ def crd(name: str) -> Object:
 def _path(kind: str, namespace: str, name: str = "") -> str:
     resource = _MORE.get(kind) or KNOWN[kind]
     return resource.path(namespace, name)
+
+
+def shipped_rules() -> list[dict[str, list[str]]]:
+    """The rights that the chart gives, all of them."""
+    parts = yaml.safe_load(SHIPPED.read_text())
+    return [rule for part in parts.values() for rule in part]
+
+
+def account(name: str, namespace: str, rules: list[dict[str, list[str]]]) -> list[Object]:
+    """A service account with a ClusterRole of its own."""
+    subject = {"kind": "ServiceAccount", "name": name, "namespace": namespace}
+    role = {"apiGroup": RBAC, "kind": "ClusterRole", "name": name}
+    return [
+        {"apiVersion": "v1", "kind": "ServiceAccount",
+         "metadata": {"name": name, "namespace": namespace}},
+        {"apiVersion": f"{RBAC}/v1", "kind": "ClusterRole", "metadata": {"name": name},
+         "rules": rules},
+        {"apiVersion": f"{RBAC}/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name},
+         "roleRef": role, "subjects": [subject]},
+    ]  # fmt: skip

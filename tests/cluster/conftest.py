@@ -11,11 +11,12 @@ import pytest
 
 from aegis_sink.cluster.client import KubernetesCluster, connect
 from tests.binaries import Binaries, NoBinaries, binaries
-from tests.cluster.api import Api, crd
+from tests.cluster.api import Api, account, crd, shipped_rules
 from tests.cluster.control_plane import ControlPlane, Unavailable, control_plane
 from tests.cluster.kubelet import Kubelet, kubelet
 
 Run = Callable[..., str]
+AS_SHIPPED = "as-shipped"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -50,11 +51,20 @@ async def namespace(api: Api) -> str:
 
 
 @pytest.fixture
+async def shipped_account(api: Api, apiserver: ControlPlane) -> Path:
+    """A kubeconfig of a service account with the rights that the chart gives, and no others."""
+    name = AS_SHIPPED
+    await api.apply(*account(name, "default", shipped_rules()))
+    await api.until_it_may("default", name, "list", "pods")
+    return apiserver.write_kubeconfig(name, await api.token("default", name))
+
+
+@pytest.fixture
 async def cluster(
-    apiserver: ControlPlane, monkeypatch: pytest.MonkeyPatch
+    shipped_account: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[KubernetesCluster]:
-    """AEGIS Sink's own view, connected through a kubeconfig, with a redactor that does nothing."""
-    monkeypatch.setenv("KUBECONFIG", str(apiserver.kubeconfig))
+    """AEGIS Sink's own view, as the chart lets it look, with a redactor that does nothing."""
+    monkeypatch.setenv("KUBECONFIG", str(shipped_account))
     connected = await connect("auto", redact=str)
     assert isinstance(connected, KubernetesCluster)
     yield connected

@@ -168,10 +168,10 @@ clusters:
             "--kubelet-preferred-address-types=InternalIP",
             "--max-requests-inflight=400",
         )
-        self._until("kube-apiserver", self._ready)
+        self._until("kube-apiserver", "/readyz")
 
     def start_controllers(self) -> None:
-        """Start the controller manager."""
+        """Start the controller manager and wait for the first thing that its controllers make."""
         self._start(
             "kube-controller-manager",
             f"--kubeconfig={self.kubeconfig}",
@@ -185,6 +185,7 @@ clusters:
             # Nodes of these tests have no kubelet that renews a lease.
             "--controllers=*,-node-lifecycle-controller,-nodeipam,-cloud-node-lifecycle-controller",
         )
+        self._until("kube-controller-manager", "/api/v1/namespaces/default/serviceaccounts/default")
 
     def start_etcd(self) -> None:
         """Start etcd; durable enough for a killed API server, not for a killed machine."""
@@ -218,11 +219,11 @@ clusters:
                 [str(binaries() / name), *arguments], stdout=log, stderr=log
             )
 
-    def _ready(self) -> bool:
+    def _answers(self, path: str) -> bool:
         if not self.certificate.exists():
             return False
         request = urllib.request.Request(  # noqa: S310 -- https to 127.0.0.1
-            f"{self.url}/readyz", headers={"Authorization": f"Bearer {self.token}"}
+            f"{self.url}{path}", headers={"Authorization": f"Bearer {self.token}"}
         )
         try:
             with urllib.request.urlopen(request, context=self.trust(), timeout=2) as answer:  # noqa: S310
@@ -230,9 +231,9 @@ clusters:
         except (urllib.error.URLError, OSError):
             return False
 
-    def _until(self, name: str, ready: object) -> None:
+    def _until(self, name: str, path: str) -> None:
         deadline = time.monotonic() + START_SECONDS
-        while not self._ready():
+        while not self._answers(path):
             log = self.directory / f"{name}.log"
             if self.programs[name].poll() is not None:
                 raise RuntimeError(f"{name} ended: {log.read_text()[-2000:]}")

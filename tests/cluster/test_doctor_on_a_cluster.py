@@ -3,7 +3,6 @@
 import asyncio
 import secrets
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -11,32 +10,12 @@ import yaml
 from aegis_sink.doctor.check import Check, Health
 from aegis_sink.doctor.examination import Examination
 from aegis_sink.settings import Settings
-from tests.cluster.api import Api
+from tests.cluster.api import Api, account, shipped_rules
 from tests.cluster.conftest import Run
 from tests.cluster.control_plane import ControlPlane
 
 ROOT = Path(__file__).parents[2]
-RBAC = "rbac.authorization.k8s.io"
 TOKEN = "a-webhook-token"
-
-
-def shipped_rules() -> list[dict[str, list[str]]]:
-    parts = yaml.safe_load((ROOT / "helm/aegis-sink/files/rbac.yaml").read_text())
-    return [rule for part in parts.values() for rule in part]
-
-
-def account(name: str, namespace: str, rules: list[dict[str, list[str]]]) -> list[dict[str, Any]]:
-    """A service account with a ClusterRole of its own."""
-    subject = {"kind": "ServiceAccount", "name": name, "namespace": namespace}
-    role = {"apiGroup": RBAC, "kind": "ClusterRole", "name": name}
-    return [
-        {"apiVersion": "v1", "kind": "ServiceAccount",
-         "metadata": {"name": name, "namespace": namespace}},
-        {"apiVersion": f"{RBAC}/v1", "kind": "ClusterRole", "metadata": {"name": name},
-         "rules": rules},
-        {"apiVersion": f"{RBAC}/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name},
-         "roleRef": role, "subjects": [subject]},
-    ]  # fmt: skip
 
 
 @pytest.fixture

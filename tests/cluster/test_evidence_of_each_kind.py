@@ -27,8 +27,8 @@ from aegis_sink.model.facts import (
     VolumeFacts,
     WorkloadFacts,
 )
-from tests.cluster.api import Api, crd
-from tests.cluster.conftest import served
+from tests.cluster.api import Api, account, crd, shipped_rules
+from tests.cluster.conftest import AS_SHIPPED, served
 from tests.cluster.kubelet import Kubelet
 
 Object = dict[str, Any]
@@ -335,6 +335,10 @@ async def test_a_custom_resource_with_a_custom_owner_goes_through_discovery(
 ) -> None:
     await api.apply(crd("widgets"))
     await served(api, "widgets", "example.test")
+    # What the chart's rbac.extraRules adds.
+    rule = {"apiGroups": ["example.test"], "resources": ["widgets"], "verbs": ["get"]}
+    await api.apply(*account(AS_SHIPPED, "default", [*shipped_rules(), rule]))
+    await api.until_it_may("default", AS_SHIPPED, "get", "widgets", "example.test")
     (owner,) = await api.apply(one("Widget", namespace, "example.test/v1", "fleet"))
     widget = one("Widget", namespace, "example.test/v1")
     reference = {"apiVersion": "example.test/v1", "kind": "Widget", "name": "fleet",

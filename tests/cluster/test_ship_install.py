@@ -18,6 +18,7 @@ from tests.binaries import Binaries
 from tests.cluster.api import Api
 from tests.cluster.conftest import Run
 from tests.cluster.control_plane import ControlPlane
+from tests.cluster.kubelet import Kubelet
 from tests.program import BIN, free_port, process, until_ready
 
 ROOT = Path(__file__).parents[2]
@@ -231,7 +232,10 @@ async def test_names_that_look_like_numbers_are_taken(
     api: Api, kubectl: Run, helm: Run, tmp_path: Path
 ) -> None:
     place = str(secrets.randbelow(10**9))
-    await api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": place}})
+    enforce = {"pod-security.kubernetes.io/enforce": "restricted"}
+    await api.apply(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": place, "labels": enforce}}
+    )
     values = {
         "secrets": {"webhook_token": {"name": "2024", "key": "1234"}},
         "persistence": {"storageClass": "-"},
@@ -247,12 +251,43 @@ async def test_names_that_look_like_numbers_are_taken(
     path.write_text(json.dumps(values))
     helm("install", "123", str(CHART), "-n", place, "-f", str(path))
 
-    async def pod() -> dict[str, Any] | None:
-        pods = await api.list("Pod", place)
-        return next((p for p in pods if p["metadata"]["name"] == "aegis-sink-123-0"), None)
+    async def both() -> dict[str, Any] | None:
+        names = [one["metadata"]["name"] for one in await api.list("Pod", place)]
+        ollama = any(name.startswith("aegis-sink-123-ollama-") for name in names)
+        return {"pods": names} if ollama and "aegis-sink-123-0" in names else None
 
-    assert await api.until(pod)
+    assert await api.until(both)
     helm("uninstall", "123", "-n", place)
+
+
+@pytest.mark.parametrize(("unavailable", "drained"), [(1, True), (0, False)])
+async def test_a_budget_of_one_lets_a_node_be_drained_and_of_none_keeps_the_pod(
+    api: Api,
+    kubectl: Run,
+    helm: Run,
+    node: Kubelet,
+    namespace: str,
+    unavailable: int,
+    drained: bool,
+) -> None:
+    helm("install", "aegis-sink", str(CHART), "-n", namespace, "--set=podDisruptionBudget.enabled=true",
+         f"--set=podDisruptionBudget.maxUnavailable={unavailable}")  # fmt: skip
+
+    async def pod() -> dict[str, Any] | None:
+        return next(iter(await api.list("Pod", namespace)), None)
+
+    one = await api.until(pod)
+    await api.bind(namespace, one["metadata"]["name"], "node-1")
+    ready = {"type": "Ready", "status": "True"}
+    await api.status("Pod", one["metadata"], {"phase": "Running", "conditions": [ready]})
+
+    async def counted() -> dict[str, Any] | None:
+        budget = await api.get("PodDisruptionBudget", namespace, "aegis-sink")
+        return budget if budget.get("status", {}).get("currentHealthy") == 1 else None
+
+    assert (await api.until(counted))["status"]["disruptionsAllowed"] == unavailable
+    assert await api.may_evict(namespace, one["metadata"]["name"]) is drained
+    helm("uninstall", "aegis-sink", "-n", namespace)
 
 
 async def test_the_longest_name_of_a_release_has_a_pod(api: Api, helm: Run, namespace: str) -> None:
@@ -336,27 +371,53 @@ def result(name: str, text: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+LIMITED = {"rbac": {"namespaces": ["PLACE"]}, "settings": {"results_namespace": "PLACE"}}
+UNSLACKED = {"secrets": {"slack_bot_token": None}}
+WITHOUT_OTHERS_KINDS = {
+    "serviceMonitor": {"enabled": False},
+    "prometheusRule": {"enabled": False},
+}
+
+
 @pytest.mark.usefixtures("k8sgpt_operator")
-async def test_the_pod_that_ships_run_as_a_process_has_the_rights_for_a_whole_diagnosis(
-    api: Api, apiserver: ControlPlane, kubectl: Run, helm: Run, namespace: str, tmp_path: Path
+@pytest.mark.parametrize(
+    ("profile", "values"),
+    [
+        ("minimal", {}),
+        ("standard", UNSLACKED),
+        ("full", UNSLACKED | WITHOUT_OTHERS_KINDS),
+        ("minimal", LIMITED),
+        ("minimal", {**LIMITED, "rbac": {"namespaces": ["PLACE"], "clusterObjects": False}}),
+    ],
+    ids=["minimal", "standard", "full", "limited", "limited without cluster objects"],
+)
+async def test_the_pod_that_ships_run_as_a_process_has_the_rights_for_all_it_does(
+    profile: str,
+    values: dict[str, Any],
+    api: Api,
+    apiserver: ControlPlane,
+    kubectl: Run,
+    helm: Run,
+    namespace: str,
+    tmp_path: Path,
 ) -> None:
     """Command line, environment and probes as the API server keeps them, with the service
-    account's own token; only the port, the volume's place and the pace are this machine's."""
+    account's own token; only the address, the volume's place and the pace are this machine's."""
+    place = f"try-{secrets.token_hex(4)}"
+    await api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": place}})
     kubectl("create", "secret", "generic", "aegis-sink", "-n", namespace,
             "--from-literal=webhook-token=right", "--from-literal=api-token=reader")  # fmt: skip
-    values = [
-        "--set=settings.llm_api=off",
-        "--set=secrets.api_token.name=aegis-sink",
-        "--set=secrets.api_token.key=api-token",
-    ]
-    helm("install", "aegis-sink", str(CHART), "-n", namespace, *values)
+    given_values = tmp_path / "values.yaml"
+    given_values.write_text(json.dumps(values).replace("PLACE", place))
+    helm("install", "aegis-sink", str(CHART), "-n", namespace,
+         "-f", str(CHART / "profiles" / f"{profile}.yaml"), "-f", str(given_values),
+         "--set=settings.llm_api=off", "--set=secrets.api_token.name=aegis-sink",
+         "--set=secrets.api_token.key=api-token")  # fmt: skip
     stored = kubectl("get", "statefulset", "aegis-sink", "-n", namespace, "-o", "json")
     pod = json.loads(stored)["spec"]["template"]
     (container,) = pod["spec"]["containers"]
     assert pod["spec"]["serviceAccountName"] == "aegis-sink"
 
-    place = f"try-{secrets.token_hex(4)}"
-    await api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": place}})
     broken = (ROOT / "k8sgpt/incidents/service-selector.yaml").read_text()
     for one in yaml.safe_load_all(broken):
         await api.apply({**one, "metadata": {**one["metadata"], "namespace": place}})
@@ -377,28 +438,40 @@ async def test_the_pod_that_ships_run_as_a_process_has_the_rights_for_a_whole_di
         "AEGIS_PORT": str(port),
         "AEGIS_DATABASE_URL": given["AEGIS_DATABASE_URL"].replace("//data", f"/{tmp_path}"),
         "AEGIS_GROUP_WAIT": "0s",
+        "AEGIS_LEASE_NAMESPACE": namespace,  # a pod reads it from the token's directory
     }
     finding = result(f"{place}/catalog", "Service has no endpoints, expected label tier=web")
     reader = {"authorization": "Bearer reader"}
     async with (
         process([str(BIN / "aegis-sink"), *container["args"]], environment, tmp_path) as running,
-        aiohttp.ClientSession() as web,
+        aiohttp.ClientSession(headers=reader) as web,
     ):
         base = f"http://127.0.0.1:{port}"
         await until_ready(running, base + container["startupProbe"]["httpGet"]["path"])
         for probe in ("livenessProbe", "readinessProbe"):
             async with web.get(base + container[probe]["httpGet"]["path"]) as answer:
                 assert answer.status == 200, probe
-        async with web.get(f"{base}/readyz") as answer:
-            assert (await answer.json())["kubernetes"].startswith("reachable")
-        url = f"{base}/v1/findings?wait=30"
-        async with web.post(url, json=finding, headers=reader) as answer:
+        async with web.post(f"{base}/v1/findings?wait=30", json=finding) as answer:
             (incident,) = (await answer.json())["incidents"]
+
+        await api.apply({**finding, "metadata": {**finding["metadata"], "namespace": place}})
+        ready: dict[str, str] = {}
+        async with asyncio.timeout(20):
+            while not re.match(r"watched, [1-9]", ready.get("results", "")):
+                async with web.get(f"{base}/readyz") as answer:
+                    ready = await answer.json()
+                await asyncio.sleep(0.1)
+        running.terminate()
+        _, log = await running.communicate()
     assert running.returncode == 0
+    assert ready["kubernetes"].startswith("reachable")
     diagnosis = incident["diagnosis"]
     assert diagnosis["cause_id"] == "service-selector-mismatch", diagnosis
     assert "tier=web" in diagnosis["root_cause"]
-    assert [line for line in diagnosis["missing"] if "not allowed" in line] == []
+    refused = re.compile("not allowed|forbidden|403", re.IGNORECASE)
+    assert [line for line in diagnosis["missing"] if refused.search(line)] == []
+    assert [line for line in log.decode().splitlines() if refused.search(line)] == []
+    assert json.loads(kubectl("get", "lease", "aegis-sink", "-n", namespace, "-o", "json"))
     helm("uninstall", "aegis-sink", "-n", namespace)
 
 
