@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 
-from aegis_sink.cluster.connection import METADATA_ONLY, Connection, Request
+from aegis_sink.cluster.connection import Connection, Request
 from aegis_sink.cluster.errors import ClusterError, ObjectGone
 from aegis_sink.cluster.resources import KNOWN
 from aegis_sink.cluster.rights import Right, rights
@@ -193,9 +193,7 @@ def _lack(
 
 async def _namespaces(connection: Connection) -> list[str] | None:
     """The namespaces there are, at most MOST_NAMESPACES; None when they may not be listed."""
-    request = Request(
-        KNOWN["Namespace"], query={"limit": str(MOST_NAMESPACES)}, accept=METADATA_ONLY
-    )
+    request = Request(KNOWN["Namespace"], query={"limit": str(MOST_NAMESPACES)})
     try:
         body = await connection.read(request, most_bytes=NAMESPACE_BYTES)
     except ClusterError:

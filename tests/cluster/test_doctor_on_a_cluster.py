@@ -1,6 +1,7 @@
 """Doctor on a real API server: rights, CRDs, K8sGPT objects, with a service account's token."""
 
 import asyncio
+import copy
 import secrets
 from pathlib import Path
 
@@ -80,6 +81,64 @@ async def test_rights_are_asked_for_one_namespace_where_only_that_is_wanted(
     assert lack.found.endswith(f"may not get pods/log in namespace {namespace}")
     assert "kubectl create role aegis-sink-get-pods-log" in lack.fix
     assert f"-n {namespace}" in lack.fix
+
+
+def role(name: str, namespace: str, rules: list[dict[str, list[str]]]) -> list[dict[str, Any]]:
+    """What the chart's `rbac.namespaces` gives the service account in one namespace."""
+    metadata = {"name": name, "namespace": namespace}
+    subject = {"kind": "ServiceAccount", "name": name, "namespace": namespace}
+    named = {"apiGroup": RBAC, "kind": "Role", "name": name}
+    return [
+        {"apiVersion": f"{RBAC}/v1", "kind": "Role", "metadata": metadata, "rules": rules},
+        {"apiVersion": f"{RBAC}/v1", "kind": "RoleBinding", "metadata": metadata,
+         "roleRef": named, "subjects": [subject]},
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("k8sgpt_operator")
+async def test_an_account_that_the_chart_limits_to_namespaces_is_no_fault(
+    api: Api,
+    apiserver: ControlPlane,
+    namespace: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parts = yaml.safe_load((ROOT / "helm/aegis-sink/files/rbac.yaml").read_text())
+    name = f"sink-{secrets.token_hex(4)}"
+    await api.apply(
+        *account(name, namespace, parts["clusterObjects"]),
+        *role(name, namespace, parts["namespaced"] + parts["results"]),
+    )
+    token = await api.token(namespace, name)
+    monkeypatch.setenv("KUBECONFIG", str(apiserver.write_kubeconfig(name, token)))
+    checks = await examine(tmp_path, results_namespace=namespace)
+    assert named(checks, "right ") == []
+    (rights,) = named(checks, "rights")
+    user = f"system:serviceaccount:{namespace}:{name}"
+    assert rights.found == f"{user} reads {namespace}, no other namespace"
+    assert rights.health is Health.OK
+
+
+async def test_an_api_server_that_is_not_reached_or_does_not_know_us_says_which(
+    apiserver: ControlPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = yaml.safe_load(apiserver.write_kubeconfig("nobody", "no-such-token").read_text())
+
+    async def told(**cluster: str) -> Check:
+        config = copy.deepcopy(good)
+        config["clusters"][0]["cluster"] = {**good["clusters"][0]["cluster"], **cluster}
+        path = tmp_path / "kubeconfig"
+        path.write_text(yaml.safe_dump(config))
+        monkeypatch.setenv("KUBECONFIG", str(path))
+        (check,) = named(await examine(tmp_path), "kubernetes")
+        assert check.health is Health.FAILED
+        assert check.fix
+        return check
+
+    assert "does not accept the credentials (401)" in (await told()).found
+    assert "connection refused" in (await told(server="https://127.0.0.1:1")).found
+    del good["clusters"][0]["cluster"]["certificate-authority"]
+    assert "signed by a CA that is not known here" in (await told()).found
 
 
 @pytest.mark.usefixtures("k8sgpt_operator", "sink_account")
