@@ -52,6 +52,9 @@ class Muting:
             jobs.enqueue(connection, incident.id, jobs.COLLECT, now)
         elif before is None or (mute.kind, mute.by) != (before.kind, before.by):
             history.note(connection, incident.id, now, "muted", mute.because)
+        # It may speak for these no more, or again.
+        for follower in mutes.muted_by(connection, incident.id):
+            jobs.enqueue(connection, follower, jobs.TELL, now)
         for one in (before, mute):
             if one is not None and one.kind is MuteKind.INCIDENT:
                 jobs.enqueue(connection, one.by, jobs.TELL, now + EDIT_DELAY)

@@ -1,8 +1,10 @@
 """Which incident mutes which: what follows from a larger problem is listed under it, not told.
 
 The parents are a Node that is not ready, a StorageClass that does not exist, an admission webhook
-that does not answer and a quota that is exceeded. A child is muted only when texts or evidence say
-that it hangs on just this parent: a missed link costs one message, a wrong one hides a problem.
+that does not answer and a quota that is exceeded. Where K8sGPT reports only what follows from one
+of the last three, the oldest of these speaks for the others. A child is muted only when texts or
+evidence say that it hangs on just this parent: a missed link costs one message, a wrong one hides
+a problem.
 """
 
 import re
@@ -43,59 +45,74 @@ def may_mute(subject: ObjectRef, errors: Iterable[str]) -> bool:
         return any(_NODE_DOWN.search(text) for text in errors)
     if subject.resource_kind in _WEBHOOKS:
         return True
-    return any(
-        p.search(text[:TEXT_CHARACTERS]) for p in (_STORAGE_CLASS, _QUOTA) for text in errors
-    )
+    patterns = (_STORAGE_CLASS, _QUOTA, _WEBHOOK)
+    return any(p.search(text[:TEXT_CHARACTERS]) for p in patterns for text in errors)
 
 
 def muted_by_parent(incident: Incident, incidents: Iterable[Incident]) -> Muting | None:
-    """The oldest of `incidents` that mutes `incident`; None: it stands for itself.
+    """What mutes `incident`: the oldest of `incidents` that causes it, else the oldest of its like;
+    None: it stands for itself.
 
     Incidents of other clusters and resolved ones mute nothing. Two incidents never mute each
     other: where both could be the parent it is the older one, by when it began or came back.
     """
     if incident.state is State.RESOLVED:
         return None
-    found = (
-        Muting(parent, because)
-        for parent in incidents
-        if parent.id != incident.id
-        and parent.cluster == incident.cluster
-        and parent.state is not State.RESOLVED
-        and (because := _because(parent, incident))
-    )
+    others = [
+        one
+        for one in incidents
+        if one.id != incident.id
+        and one.cluster == incident.cluster
+        and one.state is not State.RESOLVED
+    ]
+    down = {one.subject.name for one in others if _is_node_down(one)}
+    found = [
+        Muting(parent, f"follows from {parent.subject}, {because}")
+        for parent in others
+        if (because := _node(parent, incident, down) or _first(_CAUSES, parent, incident))
+    ] or [
+        Muting(parent, f"follows from {parent.subject}, {because}")
+        for parent in others
+        if _speaks_for(parent, incident) and (because := _first(_LIKES, parent, incident))
+    ]
     return min(found, key=lambda muting: _age(muting.parent), default=None)
 
 
-def _because(parent: Incident, child: Incident) -> str:
+_Rule = Callable[[Incident, Incident], str]
+
+
+def _first(rules: tuple[_Rule, ...], parent: Incident, child: Incident) -> str:
     """Why `parent` mutes `child`, "" when it does not."""
-    for rule in _RULES:
-        if because := rule(parent, child):
-            return f"follows from {parent.subject}, {because}"
-    return ""
+    return next((because for rule in rules if (because := rule(parent, child))), "")
 
 
-def _node(parent: Incident, child: Incident) -> str:
-    if parent.subject.resource_kind != "Node" or child.subject.resource_kind == "Node":
-        return ""
-    if not any(_NODE_DOWN.search(text) for text in parent.errors):
+def _speaks_for(like: Incident, child: Incident) -> bool:
+    # What one team silenced is no reason for another to hear nothing.
+    return _age(like) < _age(child) and like.shown_state is not State.SILENCED
+
+
+def _is_node_down(incident: Incident) -> bool:
+    return incident.subject.resource_kind == "Node" and any(
+        _NODE_DOWN.search(text) for text in incident.errors
+    )
+
+
+def _node(parent: Incident, child: Incident, down: set[str]) -> str:
+    if not _is_node_down(parent) or child.subject.resource_kind == "Node":
         return ""
     nodes = {fact.node for fact in _pods(child) if fact.node}
-    # Pods on other nodes are ill as well: then the node does not explain it.
-    if nodes != {parent.subject.name} or child.began_at < parent.began_at - CHILD_LEAD:
+    # Pods on healthy nodes are ill as well: then the node does not explain it.
+    if parent.subject.name not in nodes or not nodes <= down:
         return ""
-    return "which is not ready: all its pods that were looked at are there"
+    if child.began_at < parent.began_at - CHILD_LEAD:
+        return ""
+    there = "there" if len(nodes) == 1 else f"on {len(nodes)} nodes that are not"
+    return f"which is not ready: all its pods that were looked at are {there}"
 
 
-def _storage_class(parent: Incident, child: Incident) -> str:
+def _unbound_claim(parent: Incident, child: Incident) -> str:
     missing = _all(_STORAGE_CLASS, parent)
-    if not missing:
-        return ""
-    if shared := missing & _all(_STORAGE_CLASS, child):
-        if _age(parent) >= _age(child):
-            return ""
-        return f"which lacks StorageClass {min(shared)} too"
-    if not any(_UNBOUND.search(text) for text in child.errors):
+    if not missing or not any(_UNBOUND.search(text) for text in child.errors):
         return ""
     if parent.subject.namespace != child.subject.namespace:
         return ""
@@ -113,19 +130,25 @@ def _admission_webhook(parent: Incident, child: Incident) -> str:
     return "which does not answer" if name in _all(_WEBHOOK, child) else ""
 
 
-def _quota(parent: Incident, child: Incident) -> str:
-    if parent.subject.namespace != child.subject.namespace or _age(parent) >= _age(child):
+def _same_storage_class(like: Incident, child: Incident) -> str:
+    shared = _all(_STORAGE_CLASS, like) & _all(_STORAGE_CLASS, child)
+    return f"which lacks StorageClass {min(shared)} too" if shared else ""
+
+
+def _same_webhook(like: Incident, child: Incident) -> str:
+    shared = _all(_WEBHOOK, like) & _all(_WEBHOOK, child)
+    return f"which admission webhook {min(shared)} keeps from changes too" if shared else ""
+
+
+def _same_quota(like: Incident, child: Incident) -> str:
+    if like.subject.namespace != child.subject.namespace:
         return ""
-    shared = _all(_QUOTA, parent) & _all(_QUOTA, child)
+    shared = _all(_QUOTA, like) & _all(_QUOTA, child)
     return f"which exceeds quota {min(shared)} too" if shared else ""
 
 
-_RULES: tuple[Callable[[Incident, Incident], str], ...] = (
-    _node,
-    _storage_class,
-    _admission_webhook,
-    _quota,
-)
+_CAUSES: tuple[_Rule, ...] = (_unbound_claim, _admission_webhook)
+_LIKES: tuple[_Rule, ...] = (_same_storage_class, _same_webhook, _same_quota)
 
 
 def _age(incident: Incident) -> tuple[float, str]:

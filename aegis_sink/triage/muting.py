@@ -32,7 +32,10 @@ def mute_of(
     silences: Iterable[Silence],
     parents: Iterable[Incident],
 ) -> Mute | None:
-    """What mutes the incident at `now`, the most deliberate first; None: nothing does."""
+    """What mutes the incident at `now`, the most deliberate first; None: nothing does.
+
+    A parent that a setting mutes explains nothing: nobody would hear of either.
+    """
     if incident.state is State.RESOLVED:
         return None
     if (outside := _outside(incident, scope)) is not None:
@@ -41,7 +44,8 @@ def mute_of(
         said = f": {silence.comment}" if silence.comment else ""
         because = f"silenced by {silence.author}{said}"
         return Mute(MuteKind.SILENCE, silence.id, because, silence.ends_at)
-    if (muting := muted_by_parent(incident, parents)) is not None:
+    told = (parent for parent in parents if _outside(parent, scope) is None)
+    if (muting := muted_by_parent(incident, told)) is not None:
         return Mute(MuteKind.INCIDENT, muting.parent.id, muting.because)
     return None
 

@@ -186,3 +186,19 @@ async def test_a_parent_that_is_gone_from_the_store_mutes_nothing_for_long(flow:
     assert incident.mute is not None
     parent = await flow.incident(incident.mute.by)
     assert parent.state is State.OPEN
+
+
+async def test_when_the_one_that_spoke_for_others_is_silenced_the_next_speaks(flow: Flow) -> None:
+    text = (
+        'pods "x-" is forbidden: exceeded quota: compute, requested: pods=1, used: pods=9, limited: '
+        "pods=9"
+    )
+    first = await flow.post(stated("ReplicaSet", "a-66959989c5", text))
+    await flow.after(10)
+    second = await flow.post(stated("ReplicaSet", "b-66959989c5", text))
+    await flow.after(60)
+    assert {one.id for one in flow.channel.roots.values()} == {first.id}
+    await silence(flow, 'name="a"')
+    await flow.after(1)
+    await flow.after(1)
+    assert {one.id for one in flow.channel.roots.values()} == {first.id, second.id}

@@ -3,9 +3,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from aegis_sink.model import Evidence, HistoryEntry, Incident, ObjectRef, Severity, State
+from aegis_sink.model import (
+    Evidence,
+    HistoryEntry,
+    Incident,
+    Mute,
+    MuteKind,
+    ObjectRef,
+    Severity,
+    State,
+)
 from aegis_sink.model.facts import PodFacts
 from aegis_sink.triage.inhibition import muted_by_parent
+from aegis_sink.triage.muting import Scope, mute_of
 
 START = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 
@@ -140,6 +150,43 @@ def test_an_admission_webhook_mutes_what_it_refuses() -> None:
     assert parent_of(incident("rs", "Deployment", "web", text), HOOK) == "hook"
     other = text.replace("check.", "other.")
     assert parent_of(incident("rs", "Deployment", "web", other), HOOK) is None
+
+
+def test_what_is_on_several_dead_nodes_follows_from_the_oldest() -> None:
+    other = incident("n2", "Node", "n2", NODE.errors[0].replace("n1", "n2"), namespace="")
+    other = replace(other, first_seen=START + timedelta(seconds=30))
+    both = with_pods(ON_N1, PodFacts(node="n1"), PodFacts(node="n2"))
+    assert parent_of(both, other, NODE) == "node"
+    muting = muted_by_parent(both, (NODE, other))
+    assert muting is not None
+    assert muting.because.endswith("all its pods that were looked at are on 2 nodes that are not")
+    assert parent_of(both, NODE, replace(other, state=State.RESOLVED)) is None
+
+
+def test_of_what_a_webhook_refuses_the_oldest_speaks_until_the_webhook_itself_is_reported() -> None:
+    text = 'Internal error occurred: failed calling webhook "check.example.com": connection refused'
+    first = incident("first", "Deployment", "web", text)
+    second = incident("second", "Deployment", "api", text, namespace="bank", minutes=1)
+    assert [parent_of(one, first, second) for one in (first, second)] == [None, "first"]
+    hook = replace(HOOK, first_seen=START + timedelta(minutes=2))
+    assert [parent_of(one, first, second, hook) for one in (first, second)] == ["hook", "hook"]
+
+
+def test_what_is_silenced_does_not_speak_for_what_is_not() -> None:
+    later = incident("b", "Deployment", "b", QUOTA, minutes=1)
+    mute = Mute(MuteKind.SILENCE, "s1", "silenced by ada")
+    assert parent_of(later, replace(FULL, mute=mute)) is None
+    assert parent_of(later, replace(FULL, state=State.SILENCED)) is None
+    by_node = Mute(MuteKind.INCIDENT, "node", "follows from Node n1")
+    assert parent_of(later, replace(FULL, mute=by_node)) == "full"
+
+
+def test_a_parent_that_nobody_is_ever_told_of_explains_nothing() -> None:
+    def muted(scope: Scope) -> Mute | None:
+        return mute_of(ON_N1, now=START, scope=scope, silences=(), parents=(NODE,))
+
+    assert muted(Scope()) is not None
+    assert muted(Scope(exclude_kinds=("Node",))) is None
 
 
 def test_a_full_quota_is_told_once_for_its_namespace() -> None:
