@@ -1,7 +1,7 @@
 """Matchers in Alertmanager's syntax: `namespace="dev", kind=~"Pod|Job", name!~"test-.*"`.
 
 Several are joined by commas and must all fit; braces around them are allowed. A value is quoted,
-with `\\"`, `\\\\` and `\\n` as its escapes, or bare when it is made of letters, digits and `_.:/*-`.
+with `\\"`, `\\\\` and `\\n` as its escapes, or bare when it has neither spaces nor any of ``{}!=~,\\"'` ``.
 Regular expressions are RE2's, as Alertmanager's are, and must fit the whole value: no pattern that
 a person types can take more than linear time.
 """
@@ -19,8 +19,7 @@ from aegis_sink.model import Incident
 LABELS = ("cluster", "namespace", "kind", "name", "severity", "failure_class", "fingerprint")
 TEXT_CHARACTERS = 2000
 _REGEX_BYTES = 1 << 20
-_BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:/*-")
-_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
+_RESERVED = frozenset("{}!=~,\\\"'`")
 _ESCAPES = {'"': '"', "\\": "\\", "n": "\n"}
 
 
@@ -151,7 +150,7 @@ class _Reader:
     def _name(self) -> str:
         self._space()
         start = self.at
-        name = self._run(_NAME)
+        name = self._quoted() if self._peek() == '"' else self._run()
         if name in LABELS:
             return name
         self.at = start
@@ -171,7 +170,7 @@ class _Reader:
         raise self._error("one of = != =~ !~ is missing here")
 
     def _bare(self) -> str:
-        value = self._run(_BARE)
+        value = self._run()
         if not value:
             raise self._error("a value is missing here; write it in double quotes")
         return value
@@ -197,9 +196,9 @@ class _Reader:
         self.at = start
         raise self._error("this quote is not closed")
 
-    def _run(self, allowed: frozenset[str]) -> str:
+    def _run(self) -> str:
         start = self.at
-        while self._peek() in allowed:
+        while (char := self._peek()) and not char.isspace() and char not in _RESERVED:
             self.at += 1
         return self.text[start : self.at]
 

@@ -36,6 +36,11 @@ DEV = {"namespace": "dev", "kind": "Pod", "name": "api", "cluster": "prod", "sev
         (r'name=~"ap\w"', True),
         (r'name=~"ap\."', False),
         ('name=~"(?i)API"', True),
+        ("kind=~Pod|Job", True),
+        ("kind=~^P[a-z]+$", True),
+        ("kind=~^P[a-z]$", False),
+        ("name!=größe", True),
+        ('{"namespace"="dev"}', True),
     ],
 )
 def test_matchers_fit_as_in_alertmanager(text: str, fits: bool) -> None:
@@ -63,6 +68,8 @@ def test_quotes_backslashes_and_newlines_can_be_asked_for() -> None:
         ('namespace="dev"}', 16, "a comma is missing"),
         ('kind=~"(Pod"', 7, "missing )"),
         ('kind=~"(?=Pod)"', 7, "RE2"),
+        ("namespace='dev'", 11, "a value is missing"),
+        ("name=a@b c", 10, "a comma is missing"),
         (",", 1, "the name of a label is missing"),
         ('="dev"', 1, "the name of a label is missing"),
         ("namespace=" + "x" * 2000, 2001, "more than 2000"),
