@@ -84,12 +84,12 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Hindered:
-    """Results cannot be read, or those `listed` cannot be watched, so that one list follows the
+    """Results cannot be read, or those `listed` may not be watched, so that one list follows the
     other. `why` is for a person, with what would help; it is tried again."""
 
     hindrance: Hindrance
     why: str
-    listed: bool
+    listed: bool = False
 
 
 News = Began | Listed | Complete | Watched | Changed | Hindered
@@ -325,8 +325,7 @@ def _hindered(error: ClusterError, *, listed: bool) -> Hindered:
             Hindrance.MISSING,
             "the API server knows no Results: K8sGPT's operator (its CustomResourceDefinition "
             f"{RESULT.plural}.{RESULT.group}) is not installed",
-            listed,
         )
     if isinstance(error, ClusterRefused):
         return Hindered(Hindrance.REFUSED, str(error), listed)
-    return Hindered(Hindrance.AWAY, str(error), listed)
+    return Hindered(Hindrance.AWAY, str(error))

@@ -230,6 +230,17 @@ async def test_retry_after_is_obeyed(api: ResultsApi) -> None:
         assert len(api.asked) == asked
 
 
+async def test_a_crd_that_is_deleted_while_its_results_are_watched_is_said_to_be_missing(
+    api: ResultsApi,
+) -> None:
+    async with reading(api) as reader:
+        await until(lambda: api.watching)
+        api.installed = False
+        api.cut()
+        await until(lambda: len(reader.hindered) >= 2)
+        assert {(one.hindrance, one.listed) for one in reader.hindered} == {("missing", False)}
+
+
 async def test_without_the_crd_it_says_so_and_finds_it_when_it_comes(api: ResultsApi) -> None:
     api.installed = False
     async with reading(api) as reader:
