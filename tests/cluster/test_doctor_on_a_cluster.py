@@ -4,6 +4,7 @@ import asyncio
 import copy
 import secrets
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -11,7 +12,7 @@ import yaml
 from aegis_sink.doctor.check import Check, Health
 from aegis_sink.doctor.examination import Examination
 from aegis_sink.settings import Settings
-from tests.cluster.api import Api, account, shipped_rules
+from tests.cluster.api import RBAC, Api, account, shipped_rules
 from tests.cluster.conftest import Run
 from tests.cluster.control_plane import ControlPlane
 
