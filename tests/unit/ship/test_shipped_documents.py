@@ -66,3 +66,10 @@ def test_the_walk_counts_its_incidents() -> None:
     numbers = {12: "twelve", 13: "thirteen", 14: "fourteen", 15: "fifteen", 16: "sixteen"}
     count = len(list((ROOT / "k8sgpt/incidents").glob("*.yaml")))
     assert f"[{numbers[count]} incidents](incidents)" in (ROOT / "k8sgpt/README.md").read_text()
+
+
+def test_the_chart_that_is_published_takes_the_image_that_is() -> None:
+    workflow = (ROOT / ".github/workflows/image.yaml").read_text()
+    (line,) = re.findall(r'sed -i "s#\^(.+?)\\\$#', workflow)
+    assert f"\n{line}\n" in (ROOT / "helm/aegis-sink/values.yaml").read_text()
+    assert "helm push" in workflow
