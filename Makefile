@@ -50,15 +50,18 @@ format: $(VENV)/dev.stamp
 clean:
 	rm -rf aegis-sink.db* $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-$(VENV)/runtime.stamp: requirements/runtime.txt pyproject.toml
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+# pip, not python: a venv that could not be finished (Debian keeps ensurepip in python3-venv) has none.
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit("make: needs Python 3.11 or newer, $(PYTHON) is %d.%d: make PYTHON=python3.13 …" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/runtime.stamp: requirements/runtime.txt pyproject.toml | $(BIN)/pip
 	@echo "make: installing the locked dependencies into $(VENV) (once) …"
 	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/runtime.txt
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-$(VENV)/dev.stamp: requirements/dev.txt pyproject.toml
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+$(VENV)/dev.stamp: requirements/dev.txt pyproject.toml | $(BIN)/pip
 	@echo "make: installing the locked test dependencies into $(VENV) (once) …"
 	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .

@@ -48,6 +48,13 @@ def test_a_users_folder_adds_playbooks_and_changes_the_version(tmp_path: Path) -
     assert check(tmp_path) == ()
 
 
+def test_the_playbook_of_the_page_about_playbooks_can_be_copied(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "playbooks.md").read_text()
+    (tmp_path / "yours.yaml").write_text("".join(re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)))
+    assert check(tmp_path) == ()
+    assert len(Playbooks.load(tmp_path).playbooks) == len(builtin().playbooks) + 1
+
+
 def test_a_cause_that_nothing_can_lead_to_is_named(tmp_path: Path) -> None:
     (tmp_path / "tape.yaml").write_text(
         GOOD.replace("    certain: {", "    for: [{weak: {").replace(
