@@ -103,7 +103,7 @@ class Telling:
                 waits = Decision(None, FOR_THE_MODEL, patience, Held.WAITS)
                 return Later(patience, decided=(_decided(waits, route, now),))
             try:
-                await self._send(incident, decision.reason, root, route.audience)
+                await self._send(incident, decision.reason, root, _called(route, decision))
             except (NotifyUnavailable, OutcomeUnknown) as error:
                 return self._again(job, error, decided)
             except NotifyRefused as error:
@@ -188,9 +188,8 @@ class Telling:
         """Post or edit, add to the thread, and only then write the telling down: what fails on
         the way is done again, and all of it may be done twice but the root message.
 
-        Whoever is mentioned is called by a new message only, and for what wants a hand.
+        Whoever is mentioned is called by a new message only.
         """
-        to = to if reason in CALLING else replace(to, mentions=())
         if root is None or root.ts is None:
             posted = await self._post_root(incident, reason, root, to)
             if posted is None:
@@ -305,6 +304,12 @@ class Telling:
         if asked is not None:
             wait = max(wait, timedelta(seconds=asked))
         return Later(self.clock() + wait, error=str(error), decided=decided)
+
+
+def _called(route: Route, decision: Decision) -> Audience:
+    """Who is told, and mentioned only for what wants a hand."""
+    calls = decision.reason in CALLING or decision.worse
+    return route.audience if calls else replace(route.audience, mentions=())
 
 
 def _decided(decision: Decision, route: Route, now: datetime) -> Decided:

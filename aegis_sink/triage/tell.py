@@ -69,6 +69,7 @@ class Decision:
 
     `because` is for people. `wait_until` is when to ask again although nothing happened, None when
     only something new can change the answer. With `digest` it is told with others, not alone.
+    `worse`: people were told that it was less bad.
     """
 
     reason: NoticeReason | None
@@ -76,6 +77,7 @@ class Decision:
     wait_until: datetime | None = None
     held: Held | None = None
     digest: DigestKind | None = None
+    worse: bool = False
 
 
 def decide(
@@ -188,7 +190,7 @@ def _told_with_others(
             return _held(Held.WAITS, "it is back; waits for more findings", due)
         reason, because = NoticeReason.REOPENED, "it is back after its end showed in a digest"
     elif _is_worse(incident, last):
-        reason, because = NoticeReason.CHANGED, f"it was {last.severity} and is {incident.severity}"
+        return _storm() if crowded else _worse(incident, last)
     elif now >= (due := last.at + rules.repeat_interval):
         reason, because = NoticeReason.REPEAT, "it is still there, and the repeat interval is over"
     else:
@@ -200,11 +202,15 @@ def _is_worse(incident: Incident, last: Notice) -> bool:
     return last.severity in _WORST_FIRST[_WORST_FIRST.index(incident.severity) + 1 :]
 
 
+def _worse(incident: Incident, last: Notice) -> Decision:
+    because = f"it was {last.severity} and is {incident.severity}"
+    return Decision(NoticeReason.CHANGED, because, worse=True)
+
+
 def _again(incident: Incident, last: Notice, now: datetime, rules: TellRules) -> Decision:
     """It was told before: is there something new, or has it been silent for long?"""
     if _is_worse(incident, last):
-        because = f"it was {last.severity} and is {incident.severity}"
-        return Decision(NoticeReason.CHANGED, because)
+        return _worse(incident, last)
     settled = last.at + rules.group_interval
     # What came last before K8sGPT fell silent is no news: its end is being looked for.
     news = _news(incident, last) if incident.gone_at is None else None

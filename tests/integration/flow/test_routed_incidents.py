@@ -55,6 +55,27 @@ async def test_who_is_mentioned_is_called_at_first_at_a_repeat_and_when_it_is_ba
     assert flow.channel.called[2:] == [(NoticeReason.REOPENED, shop)]
 
 
+async def test_whoever_a_route_names_for_what_is_down_is_called_when_something_gets_worse(
+    flow: Flow,
+) -> None:
+    await routed(flow, '[{match: severity=down, mention: here, channel: "#down"}]')
+    pod = "api-66959989c5-d222p"
+    told = await flow.post(
+        stated("Pod", pod, f"the last termination reason is Error container=api pod={pod}")
+    )
+    await flow.after(10)
+    service = f"Service has not ready endpoints, pods: [Pod/{pod}], expected 1"
+    await flow.post(stated("Service", "api", service))
+    await flow.after(600)
+    assert flow.channel.called == []
+    replicas = "Deployment shop/api has 1 replicas but 0 are available with status running"
+    await flow.post(stated("Deployment", "api", replicas))
+    await flow.after(1)
+    assert flow.channel.called == [(NoticeReason.CHANGED, ("here",))]
+    assert {notice.channel for notice in (await flow.incident(told.id)).notices} == {"ops"}
+    assert list(flow.channel.where.values()) == [""]
+
+
 async def test_a_message_that_may_have_been_posted_is_looked_for_where_it_was_meant_to_go(
     flow: Flow,
 ) -> None:
