@@ -94,9 +94,11 @@ class Body:
         """The JSON in it."""
         try:
             return Document(json.loads(self.data))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
+            deep = isinstance(error, RecursionError)
             raise ClusterUnavailable(
-                f"the API server's answer is not JSON ({error}); is a proxy in between?"
+                f"the API server's answer is not JSON ({'nested too deeply' if deep else error}); "
+                "is a proxy in between?"
             ) from error
 
 
@@ -397,7 +399,7 @@ async def _take(
 def _message(data: bytes) -> str:
     try:
         return Document(json.loads(data)).text("message")[:300]
-    except ValueError:
+    except (ValueError, RecursionError):
         return data.decode("utf-8", "replace")[:300].strip()
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from aegis_sink.cluster.configuration import configured_by
 from aegis_sink.cluster.connection import Connection
-from aegis_sink.cluster.errors import ClusterError, ClusterRefused, ObjectGone
+from aegis_sink.cluster.errors import ClusterError, ClusterRefused, ClusterUnavailable, ObjectGone
 from aegis_sink.doctor.check import Check, failed, ok, skipped
 from aegis_sink.doctor.clock import check_clock
 
@@ -26,13 +26,15 @@ async def check_api_server(connection: Connection) -> Check:
     try:
         body = await connection.read_path("/version", most_bytes=CRD_BYTES)
         version = body.document().text("gitVersion")
+        if not version:
+            raise ClusterUnavailable("what answers is no API server: it does not say its version")
     except ClusterRefused as refused:
         return failed("kubernetes", str(refused), "kubectl auth whoami")
     except ClusterError as error:
         by = configured_by()
         said = str(error) if by in str(error) else f"{error} (configuration: {by})"
         return failed("kubernetes", said, CLUSTER_INFO)
-    return ok("kubernetes", f"reachable, {version or 'version unknown'} ({configured_by()})")
+    return ok("kubernetes", f"reachable, {version} ({configured_by()})")
 
 
 async def check_crds(connection: Connection) -> AsyncIterator[Check]:
@@ -43,7 +45,7 @@ async def check_crds(connection: Connection) -> AsyncIterator[Check]:
         if VERSION not in served:
             yield failed(
                 "crd",
-                f"{GROUP} is served as {', '.join(served)}; {VERSION} is what is understood",
+                f"{GROUP} is served as {', '.join(served) or 'nothing'}; {VERSION} is what is understood",
                 "use a K8sGPT operator that serves it, or a newer AEGIS Sink",
             )
             return

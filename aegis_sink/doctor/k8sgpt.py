@@ -104,6 +104,9 @@ def _check_noted(cr: Document, url: str, *, secret: str, here: str) -> Check:
 def _url_trouble(cr: Document, url: str, *, token: str, here: str) -> Check | None:
     name = f"sink {cr.namespace}/{cr.name}"
     parts = _split(url)
+    if re.search(r"\s", url):
+        said = "`webhook` holds a space or a line end, which the operator refuses"
+        return failed(name, said, patch(cr, sink={"webhook": "".join(url.split())}))
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         return failed(name, "`webhook` is no web address", _both(cr, here, token))
     host = parts.hostname

@@ -100,8 +100,9 @@ async def _trained(model: OllamaModel, options: LLMOptions, wire: Wire) -> Check
         shown = await wire.fetch("/api/show", {"model": options.model})
     except (ServerAnswered, ModelUnavailable) as error:
         return skipped(name, f"the server does not tell what the model was trained for: {error}")
-    info = shown.get("model_info") if isinstance(shown, Mapping) else None
-    trained = next((v for k, v in (info or {}).items() if str(k).endswith(".context_length")), None)
+    info = _member(shown, "model_info")
+    members = info.items() if isinstance(info, Mapping) else ()
+    trained = next((v for k, v in members if str(k).endswith(".context_length")), None)
     if not isinstance(trained, int):
         return skipped(name, "the server does not tell what the model was trained for")
     if trained < options.num_ctx:

@@ -66,6 +66,8 @@ async def _ask(
         raise NotReached(f"Slack cannot be asked at {api_url}: {why(error)}") from None
     answer = _json(body)
     if not isinstance(answer, dict) or "ok" not in answer:
+        if response.status == 429 or response.status >= 500:
+            raise NotifyUnavailable(f"Slack answered {response.status}")
         raise NotReached(
             f"what answers at {api_url} is not Slack (status {response.status}, "
             f"{response.content_type}): a proxy, a login page, or a wrong AEGIS_SLACK_API_URL"

@@ -293,8 +293,8 @@ class SlackBot:
             error = NotifyRefused("AEGIS_SLACK_API_URL is not a URL")
         except (aiohttp.ClientError, TimeoutError) as exc:
             error = _unsure(f"no answer from Slack when {doing}: {why(exc)}", repeatable)
-        except AttributeError:
-            # slack_sdk 3.47 asks a text or a list for ["ok"]: status 200, and not Slack's JSON.
+        except (AttributeError, ValueError, RecursionError):
+            # Status 200, and not Slack's JSON: slack_sdk 3.47 asks a text or a list for ["ok"].
             error = _unsure(f"the answer is not Slack's when {doing}", repeatable)
         else:
             return _dict(response.data)

@@ -153,8 +153,8 @@ async def _address(app_token: str, web: AsyncWebClient) -> str:
         error = socket_refusal(code)
     except (aiohttp.ClientError, TimeoutError) as exc:
         error = NotifyUnavailable(f"Slack's Socket Mode cannot be reached: {why(exc)}")
-    except AttributeError:
-        # slack_sdk 3.47 asks a text or a list for ["ok"]: status 200, and not Slack's JSON.
+    except (AttributeError, ValueError, RecursionError):
+        # Status 200, and not Slack's JSON: slack_sdk 3.47 asks a text or a list for ["ok"].
         error = NotifyUnavailable("the answer is not Slack's when opening Socket Mode")
     else:
         return str(answer["url"])

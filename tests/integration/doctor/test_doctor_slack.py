@@ -212,7 +212,7 @@ async def test_a_link_to_the_channel_is_turned_into_its_id(slack: FakeSlack) -> 
     assert check.fix == f"AEGIS_SLACK_CHANNEL={PUBLIC_CHANNEL}"
 
 
-@pytest.mark.parametrize("fault", [Fault.NOT_SLACK, Fault.NOT_JSON, Fault.SERVER_ERROR])
+@pytest.mark.parametrize("fault", [Fault.NOT_SLACK, Fault.NOT_JSON])
 async def test_a_login_page_in_between_is_told_as_such(slack: FakeSlack, fault: Fault) -> None:
     slack.faults["auth.test"].append(fault)
     check = (await checks(slack))["slack token"]
@@ -220,6 +220,13 @@ async def test_a_login_page_in_between_is_told_as_such(slack: FakeSlack, fault: 
     assert "is not Slack" in check.found
     assert "a login page" in check.found
     assert "HTTPS_PROXY" in check.fix
+
+
+async def test_a_server_error_of_slacks_passes(slack: FakeSlack) -> None:
+    slack.faults["auth.test"].append(Fault.SERVER_ERROR)
+    check = (await checks(slack))["slack token"]
+    assert check.found == "Slack answered 500"
+    assert "again in a minute" in check.fix
 
 
 async def test_what_is_no_incoming_webhook_is_told() -> None:

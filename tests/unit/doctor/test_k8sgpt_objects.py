@@ -74,6 +74,7 @@ def test_the_objects_that_ship_are_fine(file: str) -> None:
         ({"webhook": f"{GOOD}/wrong-token"}, Health.FAILED, "another token"),
         ({"webhook": f"{GOOD}/{TOKEN}"}, Health.WARNING, "into every Result"),
         ({"webhook": f"{GOOD}/{TOKEN}", "secret": SECRET}, Health.WARNING, "carries a token"),
+        ({"webhook": f"{GOOD}\n"}, Health.FAILED, "a line end"),
         ({"webhook": "ftp://x"}, Health.FAILED, "no web address"),
         ({"webhook": "http://[::1"}, Health.FAILED, "no web address"),
     ],
