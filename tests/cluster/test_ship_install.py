@@ -6,7 +6,7 @@ import re
 import secrets
 import subprocess
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -188,43 +188,88 @@ def test_the_notes_make_the_secret_and_the_sink_that_k8sgpt_posts_with(
     helm("uninstall", "aegis-sink", "-n", namespace)
 
 
-def test_the_api_server_takes_every_command_of_the_ten_minute_install(
+ELSEWHERE = re.compile(r"docker |kind |helm repo |ollama |OLLAMA_HOST|.*k8sgpt/k8sgpt-operator ")
+"""Commands of a page that no API server is asked for."""
+NEEDS_A_KUBELET = re.compile(r"kubectl -n aegis (rollout|exec|logs) ")
+Type = Callable[[list[str]], None]
+
+
+def commands(page: str, after: str) -> list[str]:
+    """What a page tells to type, from the line that begins with `after` on."""
+    text = (ROOT / page).read_text()
+    text = text[text.index(f"\n{after}") :].replace("\\\n", "")
+    lines = [
+        line
+        for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+        for line in block.splitlines()
+    ]
+    return [one for one in lines if not ELSEWHERE.match(one) and not NEEDS_A_KUBELET.match(one)]
+
+
+@pytest.fixture
+def typed(
     helm: Run, kubectl: Run, programs: Binaries, apiserver: ControlPlane, k8sgpt_operator: None
-) -> None:
-    text = (ROOT / "README.md").read_text()
-    text = text[text.index("## Install it beside K8sGPT") :]
-    block = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)[0]
-    needs_a_kubelet = re.compile(r"docker |kind |kubectl -n aegis (rollout|exec|logs) ")
-    script = "\n".join(line for line in block.splitlines() if not needs_a_kubelet.match(line))
-    assert script.count("kubectl ") == 4, script
-    try:
-        subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", script],
+) -> Iterator[Type]:
+    """Types commands as a user does, in one shell; what they made is gone afterwards."""
+
+    def type_(lines: list[str]) -> None:
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", "\n".join(lines)],
             cwd=ROOT,
             env={
                 "KUBECONFIG": str(apiserver.kubeconfig),
                 "HOME": str(apiserver.directory),
                 "PATH": f"{programs.kubectl.parent}:/usr/bin:/bin",
             },
-            check=True,
             capture_output=True,
+            text=True,
+            check=False,
         )
-        sink = json.loads(
-            kubectl("get", "k8sgpt", "k8sgpt-aegis", "-n", "k8sgpt-operator-system", "-o", "json")
-        )["spec"]["sink"]
-        service = json.loads(kubectl("get", "service", "aegis-sink", "-n", "aegis", "-o", "json"))
-        port = service["spec"]["ports"][0]["port"]
-        assert sink["webhook"] == f"http://aegis-sink.aegis.svc:{port}/webhook"
-        secret = kubectl("get", "secret", "-n", "k8sgpt-operator-system", sink["secret"]["name"],
-                         "-o", f"jsonpath={{.data.{sink['secret']['key']}}}")  # fmt: skip
-        token = kubectl("get", "secret", "-n", "aegis", "aegis-sink",
-                        "-o", "jsonpath={.data.webhook-token}")  # fmt: skip
-        right = b64decode(token).decode()
-        assert b64decode(secret).decode() == sink["webhook"].replace("//", f"//aegis:{right}@")
-    finally:
-        helm("uninstall", "aegis-sink", "-n", "aegis", "--ignore-not-found")
-        kubectl("delete", "k8sgpt,secret", "--all", "-n", "k8sgpt-operator-system")
-        kubectl("delete", "namespace", "aegis", "--wait=false")
+        assert done.returncode == 0, done.stderr
+
+    yield type_
+    helm("uninstall", "aegis-sink", "-n", "aegis", "--ignore-not-found")
+    kubectl("delete", "k8sgpt,secret", "--all", "-n", "k8sgpt-operator-system")
+    kubectl("delete", "namespace", "aegis", "aegis-try", "--ignore-not-found", "--timeout=60s")
+
+
+def test_the_api_server_takes_every_command_of_the_ten_minute_install(
+    kubectl: Run, typed: Type
+) -> None:
+    lines = commands("README.md", "## Install it beside K8sGPT")
+    assert len(lines) == 8, lines
+    typed(lines)
+    sink = json.loads(
+        kubectl("get", "k8sgpt", "k8sgpt-aegis", "-n", "k8sgpt-operator-system", "-o", "json")
+    )["spec"]["sink"]
+    service = json.loads(kubectl("get", "service", "aegis-sink", "-n", "aegis", "-o", "json"))
+    port = service["spec"]["ports"][0]["port"]
+    assert sink["webhook"] == f"http://aegis-sink.aegis.svc:{port}/webhook"
+    secret = kubectl("get", "secret", "-n", "k8sgpt-operator-system", sink["secret"]["name"],
+                     "-o", f"jsonpath={{.data.{sink['secret']['key']}}}")  # fmt: skip
+    token = kubectl("get", "secret", "-n", "aegis", "aegis-sink",
+                    "-o", "jsonpath={.data.webhook-token}")  # fmt: skip
+    right = b64decode(token).decode()
+    assert b64decode(secret).decode() == sink["webhook"].replace("//", f"//aegis:{right}@")
+
+
+def test_the_api_server_takes_every_command_of_the_walk_and_of_its_clean_up(
+    kubectl: Run, typed: Type
+) -> None:
+    lines = commands("k8sgpt/README.md", "**4. AEGIS Sink.**")
+    assert len(lines) == 12, lines
+    typed(lines)
+    stored = kubectl("get", "statefulset", "aegis-sink", "-n", "aegis", "-o", "json")
+    (container,) = json.loads(stored)["spec"]["template"]["spec"]["containers"]
+    given = {one["name"]: one for one in container["env"]}
+    assert given["AEGIS_LLM_URL"]["value"] == "http://host.docker.internal:11434"
+    assert given["AEGIS_SLACK_CHANNEL"]["value"] == "C0123456789"
+    secret = json.loads(kubectl("get", "secret", "aegis-sink", "-n", "aegis", "-o", "json"))["data"]
+    for name in ("AEGIS_WEBHOOK_TOKEN", "AEGIS_SLACK_BOT_TOKEN"):
+        assert given[name]["valueFrom"]["secretKeyRef"]["key"] in secret
+    (clean_up,) = re.findall(r"\*\*Clean up:\*\* `(.+?)`", (ROOT / "k8sgpt/README.md").read_text())
+    typed([clean_up])
+    assert "aegis-try" not in kubectl("get", "namespaces,ingressclasses", "-o", "name")
 
 
 @pytest.mark.usefixtures("k8sgpt_operator")
