@@ -87,23 +87,37 @@ def rights(listing: str) -> set[tuple[str, str]]:
     return found
 
 
-def test_the_service_account_may_do_what_is_written_and_nothing_else(
-    kubectl: Run, installed: str
-) -> None:
-    def allowed(account: str) -> set[tuple[str, str]]:
-        who = f"system:serviceaccount:{installed}:{account}"
-        return rights(kubectl("auth", "can-i", "--list", f"--as={who}", "-n", installed))
+def own_rights(kubectl: Run, home: str, namespace: str) -> set[tuple[str, str]]:
+    """What the release's account in `home` may do in a namespace, beyond what any account may."""
 
-    written = {
+    def allowed(account: str) -> set[tuple[str, str]]:
+        who = f"system:serviceaccount:{home}:{account}"
+        return rights(kubectl("auth", "can-i", "--list", f"--as={who}", "-n", namespace))
+
+    return allowed("aegis-sink") - allowed("default")
+
+
+def written(*parts: str) -> set[tuple[str, str]]:
+    """Those parts of files/rbac.yaml, in the same form."""
+    document = yaml.safe_load((CHART / "files" / "rbac.yaml").read_text())
+    return {
         (f"{resource}.{group}" if group else resource, verb)
-        for part in yaml.safe_load((CHART / "files" / "rbac.yaml").read_text()).values()
-        for rule in part
+        for part in parts or document
+        for rule in document[part]
         for group in rule["apiGroups"]
         for resource in rule["resources"]
         for verb in rule["verbs"]
     }
-    lease = {("leases.coordination.k8s.io", verb) for verb in ("get", "create", "update")}
-    assert allowed("aegis-sink") - allowed("default") == written | lease
+
+
+LEASE = {("leases.coordination.k8s.io", verb) for verb in ("get", "create", "update")}
+
+
+def test_the_service_account_may_do_what_is_written_and_nothing_else(
+    kubectl: Run, installed: str
+) -> None:
+    assert own_rights(kubectl, installed, installed) == written() | LEASE
+    assert own_rights(kubectl, installed, "kube-system") == written()
     # Of Leases in its own namespace it may change its own alone, and none elsewhere.
     who = f"--as=system:serviceaccount:{installed}:aegis-sink"
 
@@ -139,19 +153,21 @@ def test_the_service_account_may_not_read_secrets_or_change_anything(
             kubectl("auth", "can-i", *question.split(), who, "-A")
 
 
-def test_a_list_of_namespaces_ends_at_their_borders(
-    helm: Run, kubectl: Run, installed: str, namespace: str
+@pytest.mark.parametrize("cluster_objects", [True, False])
+async def test_a_list_of_namespaces_ends_at_their_borders(
+    api: Api, helm: Run, kubectl: Run, installed: str, cluster_objects: bool
 ) -> None:
-    values = [
-        f"--set=rbac.namespaces={{{namespace}}}",
-        f"--set=settings.results_namespace={namespace}",
-    ]
-    helm("upgrade", "aegis-sink", str(CHART), "-n", namespace, *values)
-    who = f"--as=system:serviceaccount:{installed}:aegis-sink"
-    assert kubectl("auth", "can-i", "list", "pods", who, "-n", namespace).strip() == "yes"
-    assert kubectl("auth", "can-i", "get", "nodes", who).strip() == "yes"
-    with pytest.raises(AssertionError):
-        kubectl("auth", "can-i", "list", "pods", who, "-n", "kube-system")
+    shop, results = f"shop-{secrets.token_hex(4)}", f"results-{secrets.token_hex(4)}"
+    for name in (shop, results):
+        await api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    helm("upgrade", "aegis-sink", str(CHART), "-n", installed, f"--set=rbac.namespaces={{{shop}}}",
+         f"--set=settings.results_namespace={results}",
+         f"--set=rbac.clusterObjects={str(cluster_objects).lower()}")  # fmt: skip
+    everywhere = written("clusterObjects") if cluster_objects else set()
+    assert own_rights(kubectl, installed, shop) == written("namespaced") | everywhere
+    assert own_rights(kubectl, installed, results) == written("results") | everywhere
+    assert own_rights(kubectl, installed, installed) == LEASE | everywhere
+    assert own_rights(kubectl, installed, "kube-system") == everywhere
 
 
 @pytest.mark.usefixtures("k8sgpt_operator")
