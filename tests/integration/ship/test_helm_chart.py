@@ -197,6 +197,9 @@ def test_without_a_cluster_there_are_no_rights_and_no_token(render: Render) -> N
         ({"resources": {"limit": {"memory": "1Gi"}}}, "'limit' not allowed"),
         ({"extraEnv": [{"name": "A", "vlaue": "b"}]}, "'vlaue' not allowed"),
         ({"extraEnv": [{"name": "A", "value": 1}]}, "/extraEnv/0/value"),
+        ({"tolerations": [{"keys": "a"}]}, "'keys' not allowed"),
+        ({"affinity": {"podAntiAfinity": {}}}, "'podAntiAfinity' not allowed"),
+        ({"extraVolumeMounts": [{"name": "a", "path": "/a"}]}, "missing property 'mountPath'"),
         ({"fullnameOverride": "Aegis"}, "/fullnameOverride"),
         *(
             ({"rbac": {"extraRules": [{"apiGroups": [g], "resources": [r], "verbs": [v]}]}}, at)
@@ -305,6 +308,8 @@ def test_the_notes_print_the_sink_that_works(
     ).partition("NOTES:")[2]
     url = "http://aegis:${TOKEN}@aegis-sink.aegis.svc:8080/webhook"
     assert f'--from-literal=url="{url}"' in notes
+    keys = {"minimal": 1, "standard": 2, "full": 3}[profile]
+    assert len(re.findall(r"^  aegis-sink: [a-z-]+$", notes, re.MULTILINE)) == keys
     if profile != "full":
         sink = yaml.safe_load(notes[notes.index("  sink:") :].partition("\n\n")[0])["sink"]
         file = yaml.safe_load((CHART.parents[1] / "k8sgpt" / "k8sgpt-cr.yaml").read_text())
