@@ -1,6 +1,7 @@
 """What the pages say exists: files, headings, settings."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,19 @@ def test_the_chart_that_is_published_takes_the_image_that_is() -> None:
     (line,) = re.findall(r'sed -i "s#\^(.+?)\\\$#', workflow)
     assert f"\n{line}\n" in (ROOT / "helm/aegis-sink/values.yaml").read_text()
     assert "helm push" in workflow
+
+
+def test_every_page_is_found_from_the_first() -> None:
+    first = (ROOT / "README.md").read_text()
+    pages = {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")}
+    assert {page for page in pages if f"]({page}" not in first} == set()
+
+
+def test_the_version_that_is_built_installed_and_told_is_one() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    chart = yaml.safe_load((ROOT / "helm/aegis-sink/Chart.yaml").read_text())
+    assert (chart["version"], chart["appVersion"]) == (version, version)
+    for path in (*DOCUMENTS, ROOT / "Dockerfile"):
+        named = re.findall(r"aegis-sink:(\d[\w.]+)|ARG VERSION=(.+)", path.read_text())
+        assert {one or other for one, other in named} <= {version}, path.name
+    assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text()
