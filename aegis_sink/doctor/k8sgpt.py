@@ -14,7 +14,6 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from aegis_sink.cluster.document import Document
 from aegis_sink.doctor.check import Check, failed, ok, skipped, warning
-from aegis_sink.settings import mask_url
 
 AS_IN_THE_DOCUMENTS = "http://aegis-sink.aegis.svc:8080/webhook"
 DOOR = "/webhook"
@@ -75,7 +74,7 @@ def check_sink(cr: Document, *, token: str, here: str = AS_IN_THE_DOCUMENTS) -> 
         return _check_noted(cr, url, secret=secret, here=here)
     if trouble := _url_trouble(cr, url, token=token, here=here):
         return trouble
-    return ok(name, f"posts to {_without_token(url, token)}")
+    return ok(name, f"posts to {_shown(url)}")
 
 
 def _check_noted(cr: Document, url: str, *, secret: str, here: str) -> Check:
@@ -97,7 +96,7 @@ def _check_noted(cr: Document, url: str, *, secret: str, here: str) -> Check:
         )
     return ok(
         name,
-        f"posts to the URL in Secret {secret}, key {key} (not read), noted as {mask_url(url)}",
+        f"posts to the URL in Secret {secret}, key {key} (not read), noted as {_shown(url)}",
     )
 
 
@@ -106,11 +105,11 @@ def _url_trouble(cr: Document, url: str, *, token: str, here: str) -> Check | No
     parts = _split(url)
     if re.search(r"\s", url):
         said = "`webhook` holds a space or a line end, which the operator refuses"
-        return failed(name, said, patch(cr, sink={"webhook": "".join(url.split())}))
+        return failed(name, said, _with_webhook(cr, "".join(url.split()), here))
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         return failed(name, "`webhook` is no web address", _both(cr, here, token))
     host = parts.hostname
-    shown = _without_token(url, token)
+    shown = _shown(url)
     if host == "slack.com" or host.endswith(".slack.com"):
         return failed(name, f"posts straight to Slack ({host}), not here", _both(cr, here, token))
     if host in SELF:
@@ -123,13 +122,13 @@ def _url_trouble(cr: Document, url: str, *, token: str, here: str) -> Check | No
         return failed(
             name,
             f"posts to {shown}: the door is {DOOR}, other paths answer 404",
-            patch(cr, sink={"webhook": f"{parts.scheme}://{parts.netloc}{DOOR}"}),
+            _with_webhook(cr, f"{parts.scheme}://{parts.netloc}{DOOR}", here),
         )
     if parts.scheme == "https" and host.removesuffix(".cluster.local").endswith(".svc"):
         return failed(
             name,
             f"posts to {shown}: AEGIS Sink speaks plain HTTP inside the cluster",
-            patch(cr, sink={"webhook": url.replace("https:", "http:", 1)}),
+            _with_webhook(cr, url.replace("https:", "http:", 1), here),
         )
     if not token:
         return None
@@ -359,6 +358,18 @@ def _secret(cr: Document, here: str, **more: str) -> str:
     )
 
 
-def _without_token(url: str, token: str) -> str:
-    shown = mask_url(url)
-    return shown.replace(token, "***") if token else shown
+def _with_webhook(cr: Document, url: str, here: str) -> str:
+    """The sink with this URL; with our own door where it carries a token, which no fix shows."""
+    parts = urlsplit(url)
+    bare = "@" not in parts.netloc and not parts.query and parts.path == DOOR
+    return patch(cr, sink={"webhook": url if bare else here})
+
+
+def _shown(url: str) -> str:
+    """Where a URL leads, without what may be a secret in it: whose token it is does not matter."""
+    parts = _split(url)
+    if parts is None or not parts.hostname:
+        return "a text that is no URL"
+    beyond = "" if parts.path in ("", "/", DOOR) and not parts.query else "/…"
+    path = DOOR if parts.path.startswith(DOOR) else ""
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}{beyond}"

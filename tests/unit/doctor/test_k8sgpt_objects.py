@@ -47,7 +47,11 @@ def k8sgpt(**spec: Any) -> Document:
 
 
 def sink(**members: Any) -> Check:
-    return check_sink(k8sgpt(sink={"type": "mattermost", **members}), token=TOKEN)
+    return sink_of(members, TOKEN)
+
+
+def sink_of(members: dict[str, Any], token: str) -> Check:
+    return check_sink(k8sgpt(sink={"type": "mattermost", **members}), token=token)
 
 
 @pytest.mark.parametrize("file", ["k8sgpt-cr.yaml", "k8sgpt-cr-with-ai.yaml"])
@@ -97,15 +101,37 @@ def test_the_fix_names_the_door_of_this_very_pod() -> None:
     assert here in check.fix
 
 
+@pytest.mark.parametrize("secret", [None, SECRET, {"name": "s"}])
+@pytest.mark.parametrize("token", [TOKEN, "another-one", ""])
 @pytest.mark.parametrize(
-    "place", ["http://aegis:{}@aegis-sink.aegis.svc:8080/webhook", GOOD + "/{}"]
+    "place",
+    [
+        "http://aegis:{}@aegis-sink.aegis.svc:8080/webhook",
+        "https://aegis:{}@aegis-sink.aegis.svc:8080/webhook",
+        "https://aegis-sink.aegis.svc:8080/webhook/{}",
+        "http://aegis:{}@aegis-sink.aegis.svc:8080/",
+        "http://aegis-sink.aegis.svc:8080/wrong/{}",
+        "http://aegis-sink.aegis.svc:8080/webhook?token={}",
+        "http://aegis:{}@aegis-sink.aegis.svc:8080/webhook\n",
+        "http://aegis:{}@localhost/webhook",
+        "https://hooks.slack.com/services/T0/B0/{}",
+        "aegis:{}@aegis-sink",
+        "http://[::{}",
+        GOOD + "/{}",
+    ],
 )
-def test_no_check_of_a_sink_shows_the_token(place: str) -> None:
-    for token in (TOKEN, "another-one"):
-        check = check_sink(
-            k8sgpt(sink={"type": "slack", "webhook": place.format(TOKEN)}), token=token
-        )
-        assert TOKEN not in check.found + check.fix
+def test_no_check_of_a_sink_shows_a_token(
+    place: str, token: str, secret: dict[str, str] | None
+) -> None:
+    members = {"webhook": place.format(TOKEN)} | ({"secret": secret} if secret else {})
+    check = sink_of(members, token)
+    assert TOKEN not in check.found + check.fix
+
+
+def test_a_url_without_a_token_is_mended_and_not_replaced() -> None:
+    elsewhere = "https://sink.other.svc:9000/webhook"
+    fix = sink_of({"webhook": elsewhere}, "").fix
+    assert '"webhook":"http://sink.other.svc:9000/webhook"' in fix
 
 
 @pytest.mark.parametrize(
