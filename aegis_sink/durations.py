@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
 _UNITS = ("days", "hours", "minutes", "seconds", "milliseconds")
@@ -38,4 +38,14 @@ def format_duration(value: timedelta) -> str:
     return "".join(parts) or "0s"
 
 
+def _some_time(value: timedelta) -> timedelta:
+    if not value:
+        raise ValueError(
+            "would never end at 0; write how long to wait in between, like 10m or 365d"
+        )
+    return value
+
+
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+Interval = Annotated[Duration, AfterValidator(_some_time)]
+"""The time between what is done again and again."""

@@ -8,7 +8,7 @@ from typing import Annotated
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
 
-from aegis_sink.durations import Duration, format_duration
+from aegis_sink.durations import Interval, format_duration
 from aegis_sink.model import Audience
 from aegis_sink.triage.matchers import Matcher
 from aegis_sink.triage.matchers import parse as parse_matchers
@@ -52,7 +52,7 @@ class RouteSetting(BaseModel):
 
     match: Annotated[tuple[Matcher, ...], BeforeValidator(_matchers)]
     channel: Annotated[str, AfterValidator(_channel)] | None = None
-    repeat_interval: Duration | None = None
+    repeat_interval: Interval | None = None
     mention: Annotated[tuple[str, ...], BeforeValidator(_mentions)] = ()
 
     @model_validator(mode="before")

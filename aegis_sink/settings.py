@@ -25,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from aegis_sink.durations import Duration, format_duration
+from aegis_sink.durations import Duration, Interval, format_duration
 from aegis_sink.routes import RouteSetting, read_routes
 from aegis_sink.triage.routing import unreachable
 
@@ -128,7 +128,7 @@ class Settings(BaseModel):
     results_namespace: str | None = Field(
         None, description="Where Results are read; all namespaces when not set."
     )
-    resync_interval: Duration = Field(
+    resync_interval: Interval = Field(
         timedelta(minutes=10),
         description="Results are listed anew after this, besides being watched.",
     )
@@ -237,7 +237,7 @@ class Settings(BaseModel):
     group_wait: Duration = Field(
         timedelta(seconds=10), description="Wait before an incident's first message."
     )
-    repeat_interval: Duration = Field(
+    repeat_interval: Interval = Field(
         timedelta(hours=4), description="Tell an open incident again after this."
     )
     resolve_hold: Duration = Field(
