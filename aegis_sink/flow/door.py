@@ -11,7 +11,7 @@ from aegis_sink.dialects.table import Recognised, read
 from aegis_sink.flow.inbox import Sorting
 from aegis_sink.intake.receipt import CannotStore, Receipt, ReceiptItem, Status
 from aegis_sink.intake.webhook import DOOR as WEBHOOK
-from aegis_sink.model import Finding, Incident, ObjectRef, State
+from aegis_sink.model import Finding, Incident, State
 from aegis_sink.store import quarantine
 from aegis_sink.store.accept import Accepted, Arrival, Sighting, accept
 from aegis_sink.store.database import Connection, Database
@@ -19,7 +19,7 @@ from aegis_sink.store.errors import StoreBusy, StoreError
 from aegis_sink.store.inbox import Post, Waiting
 from aegis_sink.triage.fingerprint import failure_class, fingerprint
 from aegis_sink.triage.severity import severity
-from aegis_sink.triage.subject import stem, subject_from_name
+from aegis_sink.triage.subject import subject_from_name
 from aegis_sink.triage.title import title
 
 BUSY_RETRY_SECONDS = 1
@@ -192,12 +192,7 @@ def provisional_key(finding: Finding, what: str) -> str:
     It names the incident until the cluster tells more. Only a hash leaves here, so the words need
     no redaction yet.
     """
-    owners = subject_from_name(finding.object)
-    subject = owners.subject
-    if len(owners.chain) == 1:
-        # Where even the owner's kind is unknown, the name without its random end stands for it.
-        subject = ObjectRef(subject.kind, stem(subject), subject.namespace)
-    return fingerprint(finding.cluster, subject, what)
+    return fingerprint(finding.cluster, subject_from_name(finding.object).subject, what)
 
 
 def _content_key(finding: Finding, what: str) -> str:

@@ -23,8 +23,13 @@ _EPHEMERAL_PORT = 32768  # where Linux starts to choose source ports
 
 
 def fingerprint(cluster: str, subject: ObjectRef, failure_class: str) -> str:
-    """The identity of a problem: 24 hex characters over cluster, subject and failure class."""
-    parts = (cluster, subject.resource_kind, subject.namespace, subject.name, failure_class)
+    """The identity of a problem: 24 hex characters over cluster, subject and failure class.
+
+    Of a pod or Job whose owner is not known the name counts without its random end, so that the
+    one that replaces it has the same.
+    """
+    name = stem(subject)
+    parts = (cluster, subject.resource_kind, subject.namespace, name, failure_class)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:FINGERPRINT_CHARACTERS]
 
 

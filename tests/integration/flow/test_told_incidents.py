@@ -354,6 +354,16 @@ async def test_a_burst_of_the_same_post_is_one_incident_and_every_post_counts(
 LETTERS = str.maketrans("0123456789", "bcdfghjklm")
 
 
+async def test_the_fingerprint_of_an_incident_outlives_the_pod_that_showed_it(flow: Flow) -> None:
+    told = []
+    for pod in ("fluentd-x7k2p", "fluentd-q9d8w"):
+        receipt = await flow.post(finding(pod, CRASH), force=True)
+        await flow.after(1)
+        told.append(await flow.incident(receipt.id))
+    assert told[0].id != told[1].id
+    assert told[0].fingerprint == told[1].fingerprint
+
+
 async def decided(flow: Flow, incident_id: str) -> list[tuple[str, str, float | None]]:
     """Stage, what, and in how many seconds after the start that is looked at again."""
     found = await flow.database.read(lambda c: decisions_of(c, incident_id))

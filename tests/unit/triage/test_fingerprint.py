@@ -353,6 +353,14 @@ def test_the_fingerprint_is_told_by_cluster_subject_and_class() -> None:
     assert len({one, *others}) == 6
 
 
+def test_a_pod_that_replaces_one_of_an_unknown_owner_has_its_fingerprint() -> None:
+    one, next_one, other = (
+        fingerprint("prod", ObjectRef("Pod", name, "logging"), "x")
+        for name in ("fluentd-x7k2p", "fluentd-q9d8w", "vector-x7k2p")
+    )
+    assert one == next_one != other
+
+
 def test_the_fingerprint_does_not_tell_which_analyzer_saw_the_pod() -> None:
     pod = ObjectRef("Pod", "api", "shop")
     seen = ObjectRef("Security/Pod", "api", "shop")
