@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 import aiohttp
 
+SILENT = "no answer in time"
+
 # OpenSSL's numbers (X509_V_ERR_…), which say more reliably than its texts what is wrong.
 _EXPIRED = 10
 _NOT_YET_VALID = 9
@@ -36,7 +38,7 @@ def why(error: BaseException) -> str:
             number = error.os_error.errno  # uvloop's own text repeats the address
             return os.strerror(number).lower() if number else "cannot connect"
         case TimeoutError():
-            return "no answer in time"
+            return SILENT
         case aiohttp.InvalidURL():
             return "the address is none"
         case aiohttp.ServerDisconnectedError():

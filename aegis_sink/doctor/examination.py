@@ -30,7 +30,7 @@ from aegis_sink.settings import (
     unknown_variables,
     variable,
 )
-from aegis_sink.unreached import why
+from aegis_sink.unreached import SILENT, why
 
 BUDGET = Budget(calls=200, bytes=16 * 1024 * 1024, seconds=60)
 REACH_SECONDS = 5.0
@@ -120,6 +120,12 @@ class Examination:
                 name,
                 f"something else answers at {url} ({status})",
                 f"AEGIS_PORT=…   # or stop what listens on {self.settings.port}",
+            )
+        elif text == SILENT:
+            yield failed(
+                name,
+                f"something listens at {url} and does not answer",
+                f"curl -m 10 {url}/healthz   # or AEGIS_PORT=…",
             )
         else:
             yield skipped(name, f"none runs at {url}", "aegis-sink serve")

@@ -1,6 +1,7 @@
 """K8sGPT in the cluster: each object followed to its operator, to where it posts, and to what came
 of that. What is said of each is decided in `k8sgpt` and `operator`, which are pure."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
@@ -35,6 +36,7 @@ from aegis_sink.settings import Settings
 
 APPLY = "kubectl apply -f k8sgpt/k8sgpt-cr.yaml"
 MOST_DEPLOYMENTS = 2000
+OBJECTS_SECONDS = 60.0
 
 
 async def check_objects(reader: Reader, settings: Settings, now: datetime) -> AsyncIterator[Check]:
@@ -55,7 +57,12 @@ async def check_objects(reader: Reader, settings: Settings, now: datetime) -> As
     operator = around.operators[0] if around.operators else None
     token = settings.webhook_token.get_secret_value() if settings.webhook_token else ""
     here = own_door(pod_namespace(), socket.gethostname(), settings.port)
-    for one in objects:
+    until = asyncio.get_running_loop().time() + OBJECTS_SECONDS
+    for number, one in enumerate(objects):
+        if asyncio.get_running_loop().time() > until:
+            left = f"{len(objects) - number} of {len(objects)} K8sGPT objects"
+            yield skipped("k8sgpt", f"{left} were not looked at: the API server answers slowly")
+            break
         sink = check_sink(one, token=token, here=here)
         yield sink
         if sink.health in (Health.OK, Health.WARNING):

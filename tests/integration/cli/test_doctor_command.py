@@ -1,5 +1,6 @@
 """`aegis-sink doctor` as a person and a program meet it."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,18 @@ def test_a_running_service_is_found(run: Run, running: Running) -> None:
     service = run("doctor", "--json", port=port).json["checks"][1]
     assert service == {"name": "service", "health": "ok", "fix": "",
                        "found": f"answers at http://127.0.0.1:{port}"}  # fmt: skip
+
+
+def test_what_listens_and_never_answers_is_no_service_and_is_not_waited_for(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aegis_sink.doctor.examination.REACH_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = str(silent.getsockname()[1])
+        service = run("doctor", "--json", port=port).json["checks"][1]
+    assert service["health"] == "failed"
+    assert service["found"].endswith("and does not answer")
+    assert service["fix"].startswith(f"curl -m 10 http://127.0.0.1:{port}/healthz")
 
 
 @pytest.mark.parametrize("url", ["http://localhost:9", "http://127.0.0.1:9"])

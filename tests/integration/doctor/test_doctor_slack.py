@@ -222,6 +222,19 @@ async def test_a_login_page_in_between_is_told_as_such(slack: FakeSlack, fault: 
     assert "HTTPS_PROXY" in check.fix
 
 
+async def test_slack_that_goes_away_is_waited_for_once_and_not_for_each_channel(
+    slack: FakeSlack,
+) -> None:
+    routes = [{"match": ["namespace=shop"], "channel": "C0OTHER001"}]
+    values = {**settings(slack).model_dump(exclude_unset=True), "routes": routes}
+    names = []
+    async for check in check_slack(Settings.model_validate(values), post=False):
+        names.append(check.name)
+        if check.name == "slack scopes":
+            await slack.stop()
+    assert names == ["slack token", "clock", "slack scopes", "slack channel"]
+
+
 async def test_a_server_error_of_slacks_passes(slack: FakeSlack) -> None:
     slack.faults["auth.test"].append(Fault.SERVER_ERROR)
     check = (await checks(slack))["slack token"]
