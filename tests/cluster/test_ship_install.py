@@ -288,6 +288,53 @@ def test_the_api_server_takes_every_command_of_the_walk_and_of_its_clean_up(
     assert "aegis-try" not in kubectl("get", "namespaces,ingressclasses", "-o", "name")
 
 
+EVERYTHING = {
+    "imagePullSecrets": [{"name": "registry"}],
+    "persistence": {"existingClaim": "mine"},
+    "serviceAccount": {"annotations": {"a": "b"}},
+    "rbac": {"extraRules": [{"apiGroups": ["keda.sh"], "resources": ["a"], "verbs": ["get"]}]},
+    "service": {"annotations": {"a": "b"}},
+    "ingress": {"annotations": {"a": "b"}},
+    "networkPolicy": {
+        "extraIngress": [{"from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}],
+        "extraEgress": [{"ports": [{"port": 3128}]}],
+    },
+    "podAnnotations": {"a": "b"},
+    "podLabels": {"a": "b"},
+    "nodeSelector": {"a": "b"},
+    "tolerations": [{"key": "a", "operator": "Exists", "effect": "NoSchedule"}],
+    "affinity": {"nodeAffinity": {}},
+    "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+    "extraVolumes": [{"name": "playbooks", "configMap": {"name": "ours"}}],
+    "extraVolumeMounts": [{"name": "playbooks", "mountPath": "/playbooks"}],
+    "settings": {"llm_url": None, "routes": [{"match": 'namespace="shop"', "mention": "here"}]},
+    "ollama": {"create": True},
+}
+
+
+@pytest.mark.usefixtures("k8sgpt_operator")
+@pytest.mark.parametrize(
+    ("profile", "values"),
+    [("minimal", {}), ("standard", {}), ("full", {}), ("full", EVERYTHING)],
+    ids=["minimal", "standard", "full", "everything"],
+)
+async def test_the_api_server_knows_every_field_that_is_rendered(
+    kubectl: Run, helm: Run, namespace: str, profile: str, values: dict[str, Any], tmp_path: Path
+) -> None:
+    """Helm drops what the server does not know; `--validate=strict` tells."""
+    given, rendered = tmp_path / "values.yaml", tmp_path / "rendered.yaml"
+    given.write_text(json.dumps(values))
+    chosen = str(CHART / "profiles" / f"{profile}.yaml")
+    text = helm(
+        "template", "aegis-sink", str(CHART), "-n", namespace, "-f", chosen, "-f", str(given)
+    )
+    known = [d for d in yaml.safe_load_all(text) if d and "monitoring" not in d["apiVersion"]]
+    rendered.write_text(yaml.safe_dump_all(known))
+    await until_it_lists(kubectl, "k8sgpts.core.k8sgpt.ai")
+    told = kubectl("apply", "--dry-run=server", "--validate=strict", "-f", str(rendered))
+    assert told.count("server dry run") == len(known)
+
+
 @pytest.mark.usefixtures("k8sgpt_operator")
 async def test_names_that_look_like_numbers_are_taken(
     api: Api, kubectl: Run, helm: Run, tmp_path: Path

@@ -292,6 +292,12 @@ def test_a_trial_ollama_is_where_the_program_asks(render: Render) -> None:
     assert not sink.items() <= pod["metadata"]["labels"].items()
 
 
+def test_a_setting_is_not_taken_for_another_variable(render: Render) -> None:
+    """Kubernetes replaces $(NAME), and makes $(NAME) of $$(NAME)."""
+    given = environment(render(values={"settings": {"cluster_name": "$(AEGIS_HOST)"}}))
+    assert given["AEGIS_CLUSTER_NAME"] == "$$(AEGIS_HOST)"
+
+
 def test_a_service_named_aegis_does_not_change_settings(render: Render) -> None:
     objects = render(values={"fullnameOverride": "aegis"})
     assert of("Service", objects)["metadata"]["name"] == "aegis"
