@@ -105,7 +105,7 @@ def _url_trouble(cr: Document, url: str, *, token: str, here: str) -> Check | No
     parts = _split(url)
     if re.search(r"\s", url):
         said = "`webhook` holds a space or a line end, which the operator refuses"
-        return failed(name, said, _with_webhook(cr, "".join(url.split()), here))
+        return failed(name, said, patch(cr, sink={"webhook": _door("".join(url.split())) or here}))
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         return failed(name, "`webhook` is no web address", _both(cr, here, token))
     host = parts.hostname
@@ -122,13 +122,13 @@ def _url_trouble(cr: Document, url: str, *, token: str, here: str) -> Check | No
         return failed(
             name,
             f"posts to {shown}: the door is {DOOR}, other paths answer 404",
-            _with_webhook(cr, f"{parts.scheme}://{parts.netloc}{DOOR}", here),
+            patch(cr, sink={"webhook": _door(url)}),
         )
     if parts.scheme == "https" and host.removesuffix(".cluster.local").endswith(".svc"):
         return failed(
             name,
             f"posts to {shown}: AEGIS Sink speaks plain HTTP inside the cluster",
-            _with_webhook(cr, url.replace("https:", "http:", 1), here),
+            patch(cr, sink={"webhook": _door(url).replace("https:", "http:", 1)}),
         )
     if not token:
         return None
@@ -137,18 +137,18 @@ def _url_trouble(cr: Document, url: str, *, token: str, here: str) -> Check | No
         return failed(
             name,
             f"posts to {shown} without the token: each post is answered 401",
-            _secret(cr, here),
+            _secret(cr, _door(url)),
         )
     if not hmac.compare_digest(carried.encode(), token.encode()):
         return failed(
             name,
             "posts with another token than AEGIS_WEBHOOK_TOKEN: each post is answered 401",
-            _secret(cr, here),
+            _secret(cr, _door(url)),
         )
     return warning(
         name,
         "the token stands in `webhook`, and K8sGPT writes that into every Result",
-        _secret(cr, here),
+        _secret(cr, _door(url)),
     )
 
 
@@ -350,19 +350,21 @@ def patch(cr: Document, **spec: object) -> str:
 def _secret(cr: Document, here: str, **more: str) -> str:
     """The Secret with the whole URL, and the sink that uses it. The token is typed, not shown."""
     secret = {"name": "aegis-sink-url", "key": "url"}
+    scheme, _, rest = here.partition("://")
     return (
         "printf 'AEGIS_WEBHOOK_TOKEN: ' && read -rs TOKEN && "
         f"kubectl -n {cr.namespace} create secret generic aegis-sink-url --dry-run=client -o yaml "
-        f'--from-literal=url="http://aegis:$TOKEN@{here.removeprefix("http://")}" | '
+        f'--from-literal=url="{scheme}://aegis:$TOKEN@{rest}" | '
         f"kubectl apply -f - && {patch(cr, sink={**more, 'webhook': here, 'secret': secret})}"
     )
 
 
-def _with_webhook(cr: Document, url: str, here: str) -> str:
-    """The sink with this URL; with our own door where it carries a token, which no fix shows."""
-    parts = urlsplit(url)
-    bare = "@" not in parts.netloc and not parts.query and parts.path == DOOR
-    return patch(cr, sink={"webhook": url if bare else here})
+def _door(url: str) -> str:
+    """The door of the server that a URL names, without what the URL carries; "" for no URL."""
+    parts = _split(url)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        return ""
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{DOOR}"
 
 
 def _shown(url: str) -> str:

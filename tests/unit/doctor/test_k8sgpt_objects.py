@@ -128,10 +128,21 @@ def test_no_check_of_a_sink_shows_a_token(
     assert TOKEN not in check.found + check.fix
 
 
-def test_a_url_without_a_token_is_mended_and_not_replaced() -> None:
-    elsewhere = "https://sink.other.svc:9000/webhook"
-    fix = sink_of({"webhook": elsewhere}, "").fix
+@pytest.mark.parametrize(
+    ("url", "token"),
+    [
+        ("https://sink.other.svc:9000/webhook", ""),
+        ("http://aegis:secret@sink.other.svc:9000/", ""),
+        ("http://sink.other.svc:9000/webhook ", ""),
+        ("http://sink.other.svc:9000/webhook", TOKEN),
+        ("http://sink.other.svc:9000/webhook/another", TOKEN),
+        (f"http://sink.other.svc:9000/webhook/{TOKEN}", TOKEN),
+    ],
+)
+def test_a_url_is_mended_and_leads_where_it_led(url: str, token: str) -> None:
+    fix = sink_of({"webhook": url}, token).fix
     assert '"webhook":"http://sink.other.svc:9000/webhook"' in fix
+    assert ("http://aegis:$TOKEN@sink.other.svc:9000/webhook" in fix) is bool(token)
 
 
 @pytest.mark.parametrize(
