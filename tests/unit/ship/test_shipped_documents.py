@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from aegis_sink.diagnosis.prompt import PROMPT_CHARACTERS
+from aegis_sink.notify.message import EVIDENCE_LINES
+from aegis_sink.notify.thread import EVIDENCE_CHARACTERS, EVIDENCE_SHOWN
 from aegis_sink.settings import CONFIG_VARIABLE, Settings, variable
 
 ROOT = Path(__file__).parents[3]
@@ -54,6 +57,13 @@ def test_the_security_page_names_every_kind_that_may_be_read() -> None:
     kinds = {r for part in rules.values() for rule in part for r in rule["resources"]}
     kinds -= {"validatingwebhookconfigurations"}  # written together with the mutating ones
     assert {kind for kind in kinds if kind not in page} == set()
+
+
+def test_the_security_page_says_how_much_leaves() -> None:
+    page = (ROOT / "docs/security.md").read_text()
+    assert f"up to {EVIDENCE_SHOWN} pieces of {EVIDENCE_CHARACTERS:,} characters" in page
+    assert f"at most {PROMPT_CHARACTERS:,} characters" in page
+    assert ("three lines in the message" in page) == (EVIDENCE_LINES == 3)
 
 
 def test_the_chart_page_names_every_secret_setting() -> None:
