@@ -330,6 +330,8 @@ class Connection:
             told = parsedate_to_datetime(response.headers.get("Date", ""))
         except ValueError:
             return
+        if told.tzinfo is None:  # "-0000": UTC, from who does not know where it is
+            told = told.replace(tzinfo=UTC)
         ahead = told - self._now()
         # The header has whole seconds and the answer took a while: small differences are none.
         self._ahead = ahead if abs(ahead) > timedelta(seconds=5) else timedelta()

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import aiohttp
@@ -84,6 +84,7 @@ def _json(body: bytes) -> object:
 
 def _time(text: str) -> datetime | None:
     try:
-        return parsedate_to_datetime(text)
+        told = parsedate_to_datetime(text)
     except ValueError:
         return None
+    return told if told.tzinfo else told.replace(tzinfo=UTC)

@@ -594,12 +594,15 @@ async def test_doctor_finds_every_right_that_ships(
             "KUBECONFIG": str(apiserver.write_kubeconfig(f"doctor-{installed}", token)),
             "AEGIS_DATABASE_URL": f"sqlite:///{tmp_path}/sink.db",
             "AEGIS_LLM_API": "off",
+            "AEGIS_LEASE_NAME": "aegis-sink",
+            "AEGIS_LEASE_NAMESPACE": installed,
             "PATH": "/usr/bin:/bin",
         },
         stdout=asyncio.subprocess.PIPE,
     )
     told, _ = await asyncio.wait_for(run.communicate(), 60)
     checks = json.loads(told)["checks"]
+    assert [check for check in checks if check["name"].startswith("right ")] == []
     (rights,) = [check for check in checks if check["name"] == "rights"]
     assert rights["health"] == "ok", rights
     assert f"system:serviceaccount:{installed}:aegis-sink" in rights["found"]

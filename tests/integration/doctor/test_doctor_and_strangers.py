@@ -28,6 +28,7 @@ RIGHT = {
 }
 """What a right server says at the beginning, so that a wrong answer comes later."""
 
+NOWHERE = {"Date": "Sun, 01 Mar 2026 12:00:00 -0000"}
 STRANGE: dict[str, Answer] = {
     "a page": lambda: web.Response(text="<html>sign in</html>", content_type="text/html"),
     "a list": lambda: web.json_response([1]),
@@ -43,6 +44,7 @@ STRANGE: dict[str, Answer] = {
     "a redirect": lambda: web.Response(status=302, headers={"Location": "http://127.0.0.1:1/"}),
     "no compression": lambda: web.Response(body=b"x", headers={"Content-Encoding": "gzip"}),
     "a wrong date": lambda: web.json_response({}, headers={"Date": "yesterday"}),
+    "a date of nowhere": lambda: web.json_response({"gitVersion": "v1", "ok": True}, headers=NOWHERE),
 }  # fmt: skip
 
 

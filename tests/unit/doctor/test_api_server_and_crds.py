@@ -1,12 +1,14 @@
 """What doctor says of the API server itself and of K8sGPT's CRDs."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 from aiohttp import web
 
 from aegis_sink.doctor.check import Check, Health
-from aegis_sink.doctor.cluster import check_api_server, check_crds
+from aegis_sink.doctor.cluster import check_api_server, check_crds, check_server_clock
 from tests.unit.cluster.fake_api import FakeApi, connection, serving
 
 GROUP = "/apis/core.k8sgpt.ai"
@@ -90,6 +92,33 @@ async def test_an_api_server_that_is_silent_is_not_waited_for() -> None:
     api = FakeApi()
     api.hang("version")
     assert "did not answer within 0.2 s" in (await reached(api, 0.2)).found
+
+
+@pytest.mark.parametrize(
+    ("ahead", "health", "says"),
+    [
+        (timedelta(0), Health.OK, "agrees with the API server's"),
+        (timedelta(minutes=1), Health.WARNING, "s behind the API server"),
+        (timedelta(hours=-1), Health.FAILED, "s ahead of the API server"),
+    ],
+)
+async def test_this_machines_clock_is_held_against_the_api_servers(
+    ahead: timedelta, health: Health, says: str
+) -> None:
+    api = FakeApi()
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        date = format_datetime(datetime.now(UTC) + ahead, usegmt=True)
+        return web.json_response({"gitVersion": "v1.36.3"}, headers={"Date": date})
+
+    api.faults["/version"] = answer
+    async with serving(api):
+        asking = connection(api.url)
+        await check_api_server(asking)
+        check = check_server_clock(asking)
+        await asking.close()
+    assert check.health is health
+    assert says in check.found
 
 
 async def test_what_is_no_api_server_is_told() -> None:
