@@ -286,9 +286,11 @@ _UNIT = r"(?:ns|us|µs|ms|[smhdy]|[kKMGTPE]i?B?|B|bytes|%)"
 # Only names and numbers with a digit can hold what changes; they are looked at from their first
 # character on, so that no position is looked at more than twice.
 _TOKENS = re.compile(
-    rf"\b[Pp]ods?[ =/]\"?(?!{_UUID})(?P<pod>[a-z][a-z0-9./-]*)"
+    rf"\b[Pp]ods?[ =/][\"(]?(?!{_UUID})(?P<pod>[a-z][a-z0-9./-]*)"
     r"|(?<![\w.:/@+%-])(?=[^\d\s\"'(){}\[\],;=<>|!?*#&$]{0,253}\d)(?P<token>[\w.:/@+%-]+)"
 )
+# The volume of a service account's token: its end is new with each pod, and often has no digit.
+_TOKEN_VOLUME = re.compile(rf"(?<=kube-api-access)-[{SAFE}]{{5}}\b|(?<=-token)-[{SAFE}]{{5}}\b")
 _WHOLE = re.compile(
     rf"(?P<ip>{_IPV4}(?:/\d{{1,2}})?(?::(?P<port>\d{{1,5}}))?"
     r"|(?=[^:]*:[^:]*:)[0-9a-f:]*:[0-9a-f]*[a-f][0-9a-f:]*|[0-9a-f]{0,4}::[0-9a-f:]*)"
@@ -296,14 +298,16 @@ _WHOLE = re.compile(
     r"|\d{1,2}:\d\d:\d\d(?:\.\d+)?Z?|[IWEF]\d{4})"
     # Possessive: a run of digits can be divided in one way only.
     rf"|(?P<number>[-+:]*+(?:\d++(?:[./]\d++)*+{_UNIT}?+)++)"
-    rf"|(?P<id>{_UUID}|0x[0-9a-f]+|(?=\D*\d)[0-9a-f]{{8,}}"
+    rf"|(?P<id>{_UUID}|\+?0x[0-9a-f]+|(?=\D*\d)[0-9a-f]{{8,}}"
     r"|(?=(?:\D*\d){3})(?=\d*\D)[A-Za-z0-9_]{20,})"
 )
 _INSIDE = re.compile(
     rf"(?P<digest>{_DIGEST.pattern})|(?P<uuid>{_UUID})"
+    # The kubelet counts its attempts behind a pod's id.
+    r"|(?P<attempt>(?<=[0-9a-f]{12}_)\d+(?!\w))"
     rf"|(?P<ip>(?<!\d){_IPV4}(?!\d)(?::\d{{1,5}})?|(?<=ip-)\d{{1,3}}(?:-\d{{1,3}}){{3}}(?!\d))"
     r"|(?P<end>(?:"
-    rf"-(?=[a-z]*\d)(?=\d*[a-z])[{SAFE}]{{6,10}}-[{SAFE}]{{5}}"
+    rf"-(?=[a-z]*\d)[{SAFE}]{{6,10}}-[{SAFE}]{{5}}"
     r"|-(?:2[5-9]|3[0-6])\d{6}"
     rf"|-(?=[a-z]*\d)(?=\d*[a-z])[{SAFE}]{{8,10}}"
     rf"|-(?=[a-z]*\d)(?=\d*[a-z])[{SAFE}]{{5}}"
@@ -313,6 +317,8 @@ _INSIDE = re.compile(
 
 
 def _rewritten(text: str) -> str:
+    if "-token-" in text or "kube-api-access-" in text:
+        text = _TOKEN_VOLUME.sub("", text)
     return " ".join(_TOKENS.sub(_token, text).split())
 
 
@@ -342,6 +348,8 @@ def _inside(found: re.Match[str]) -> str:
             return "<digest>"
         case "uuid":
             return "<id>"
+        case "attempt":
+            return "#"
         case "ip":
             _, colon, port = found[0].partition(":")
             return f"<ip>:{port}" if colon and int(port) < _EPHEMERAL_PORT else "<ip>"

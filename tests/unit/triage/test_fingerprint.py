@@ -131,6 +131,31 @@ ONE_PROBLEM = {
         "The node was low on resource: memory. Threshold quantity: 100Mi, available: 57264Ki. Container api was using 2Gi, request is 0, has larger consumption of memory.",
         "The node was low on resource: memory. Threshold quantity: 100Mi, available: 1Mi. ",
     ),
+    "a token's volume": (
+        "Pod",
+        'MountVolume.SetUp failed for volume "kube-api-access-dhhlv" : failed to fetch token',
+        'MountVolume.SetUp failed for volume "kube-api-access-x7k2p" : failed to fetch token',
+    ),
+    "a legacy token's volume": (
+        "Pod",
+        'MountVolume.SetUp failed for volume "default-token-dhhlv" : not found',
+        'MountVolume.SetUp failed for volume "default-token-x7k2p" : not found',
+    ),
+    "a container's name that is taken": (
+        "Pod",
+        'failed to reserve container name "api_api-66959989c5-d222p_shop_1b4e28ba-2fa1-11d2-883f-0016d3cca427_9": name "api_api-66959989c5-d222p_shop_1b4e28ba-2fa1-11d2-883f-0016d3cca427_9" is reserved for "3f4ad5bf0c81cd5ae44ac2d5a4f6c1c3c0d5b7b2e1f9a8d7c6b5a4f3e2d1c0b9"',
+        'failed to reserve container name "api_api-7d9c5b6f4-zq2lm_shop_9f8e28ba-2fa1-11d2-883f-0016d3cca427_12": name "api_api-7d9c5b6f4-zq2lm_shop_9f8e28ba-2fa1-11d2-883f-0016d3cca427_12" is reserved for "0b4ad5bf0c81cd5ae44ac2d5a4f6c1c3c0d5b7b2e1f9a8d7c6b5a4f3e2d1c0b9"',
+    ),
+    "a panic": (
+        "Pod",
+        "previous container logs: panic: index out of range [5] goroutine 1 [running]: main.main() /app/main.go:42 +0xbf7",
+        "previous container logs: panic: index out of range [7] goroutine 9 [running]: main.main() /app/main.go:42 +0x1c",
+    ),
+    "a receiver": (
+        "ValidatingWebhookConfiguration",
+        "Validating Webhook (a.b) is pointing to an inactive receiver pod (hook-58499764-x7k2p)",
+        "Validating Webhook (a.b) is pointing to an inactive receiver pod (hook-7d9c5b6f4-zq2lm)",
+    ),
     "a volume": (
         "Pod",
         "Unable to attach or mount volumes: unmounted volumes=[data cfg], unattached volumes=[kube-api-access-x7k2p data]: timed out waiting for the condition",
