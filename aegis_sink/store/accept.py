@@ -9,9 +9,10 @@ from typing import TypeVar
 from sqlalchemy import ColumnElement, Connection, bindparam, case, select
 from sqlalchemy.dialects.sqlite import insert
 
-from aegis_sink.model import Finding, Incident, State
+from aegis_sink.model import Finding, Incident, Severity, State
 from aegis_sink.model.codec import finding_to_json
 from aegis_sink.store import decisions, digests, jobs, tables
+from aegis_sink.triage.severity import worst
 
 T = TypeVar("T")
 
@@ -71,6 +72,7 @@ class Accepted:
 class _Known:
     incident_id: str
     state: str
+    severity: Severity
     arrival: str = ""
     """The delivery that made it, when it is one of this batch."""
 
@@ -83,6 +85,8 @@ class _Rows:
     incidents: list[dict[str, object]] = field(default_factory=list)
     keys: list[dict[str, object]] = field(default_factory=list)
     findings: list[dict[str, object]] = field(default_factory=list)
+    restated: list[dict[str, object]] = field(default_factory=list)
+    """Findings that are there already, and tell of something worse in the same words."""
     history: list[dict[str, object]] = field(default_factory=list)
     superseded: list[dict[str, object]] = field(default_factory=list)
     jobs: dict[tuple[str, str], datetime] = field(default_factory=dict)
@@ -156,7 +160,9 @@ def _present(
             )
             rows.enqueue(before.incident_id, jobs.TELL, now)
         incident_id = sighting.blank.id
-        known[sighting.key] = _Known(incident_id, State.OPEN, arrival.delivery_id)
+        known[sighting.key] = _Known(
+            incident_id, State.OPEN, sighting.blank.severity, arrival.delivery_id
+        )
         rows.incidents.append(_blank_row(sighting))
         rows.keys.append({"key": sighting.key, "incident_id": incident_id})
         rows.note(incident_id, now, "opened", f"{sighting.finding.dialect} by {arrival.door}")
@@ -173,13 +179,29 @@ def _present(
         known[sighting.key].state = State.OPEN
         rows.reopened[incident_id] = now
         rows.note(incident_id, now, "reopened", "K8sGPT reports it again")
-    if created or reopened or new_finding:
+    worse = _is_worse(sighting, known[sighting.key])
+    if worse and not new_finding:
+        known[sighting.key].severity = sighting.blank.severity
+        rows.restated.append(
+            {
+                "of_incident": incident_id,
+                "of_content": sighting.content_key,
+                "said": finding_to_json(sighting.finding),
+            }
+        )
+    if created or reopened or new_finding or worse:
         rows.enqueue(incident_id, jobs.COLLECT, now)
     elif sighting.finding.needs_completion:
         # The body does not say whether something changed; its Result does. Posts come in bursts.
         rows.enqueue(incident_id, jobs.COLLECT, now + RECHECK_DELAY)
     rows.findings.append(_finding_row(incident_id, arrival, sighting))
     return Accepted(incident_id, created, not (created or reopened or new_finding))
+
+
+def _is_worse(sighting: Sighting, known: _Known) -> bool:
+    """Whether its texts, which are of the same class, say that it is worse than it was."""
+    now, before = sighting.blank.severity, known.severity
+    return bool(sighting.finding.errors) and now is not before and worst((now, before)) is now
 
 
 def _gone(connection: Connection, rows: _Rows, arrival: Arrival, sighting: Sighting) -> Accepted:
@@ -235,11 +257,11 @@ def _still_shown(connection: Connection, incident_id: str) -> bool:
 def _known_incidents(connection: Connection, keys: Iterable[str]) -> dict[str, _Known]:
     k = tables.incident_keys.c
     i = tables.incidents.c
-    query = select(k.key, i.id, i.state).join_from(
+    query = select(k.key, i.id, i.state, i.severity).join_from(
         tables.incident_keys, tables.incidents, k.incident_id == i.id
     )
     return {
-        row.key: _Known(row.id, row.state)
+        row.key: _Known(row.id, row.state, Severity(row.severity))
         for chunk in _chunks(list(keys))
         for row in connection.execute(query.where(k.key.in_(chunk)))
     }
@@ -313,6 +335,12 @@ _UPSERT_FINDING = _finding_insert.on_conflict_do_update(
         "gone_at": None,
     },
 )
+_RESTATE = (
+    tables.findings.update()
+    .where(tables.findings.c.incident_id == bindparam("of_incident"))
+    .where(tables.findings.c.content_key == bindparam("of_content"))
+    .values(data=bindparam("said", type_=tables.Json()))
+)
 _key_insert = insert(tables.incident_keys)
 _UPSERT_KEY = _key_insert.on_conflict_do_update(
     index_elements=["key"], set_={"incident_id": _key_insert.excluded.incident_id}
@@ -374,6 +402,8 @@ def _write(connection: Connection, rows: _Rows) -> None:
         connection.execute(_UPSERT_KEY, rows.keys)
     if rows.findings:
         connection.execute(_UPSERT_FINDING, rows.findings)
+    if rows.restated:
+        connection.execute(_RESTATE, rows.restated)
     if rows.touched:
         connection.execute(
             _TOUCH,

@@ -143,3 +143,17 @@ async def test_a_symptom_in_another_namespace_is_a_problem_of_its_own(flow: Flow
     await flow.post(stated("Deployment", "api", text, namespace="bank"))
     await flow.after(10)
     assert len(flow.channel.roots) == 2
+
+
+async def test_a_post_that_says_worse_in_the_same_words_is_told(flow: Flow) -> None:
+    text = "Deployment shop/api has 3 replicas but {} are available with status running"
+    told = await flow.post(stated("Deployment", "api", text.format(1)))
+    await flow.after(10)
+    await flow.post(stated("Deployment", "api", text.format(0)))
+    await flow.after(1)
+    [root] = flow.channel.roots.values()
+    assert root.title == "Deployment shop/api has no replica available (wants 3)"
+    assert "changed" in await flow.reasons(told.id)
+    await flow.post(stated("Deployment", "api", text.format(0)))
+    await flow.after(1)
+    assert (await flow.reasons(told.id)).count("changed") == 1
