@@ -67,6 +67,10 @@ async def test_the_api_server_accepts_every_file_a_user_is_told_to_apply(
             kubectl, "apply", "--dry-run=server", "--validate=strict", "-f", str(path)
         )
         assert "server dry run" in told, path.name
+    # The pages' own `kubectl create namespace` is typed in other tests.
+    await asyncio.to_thread(
+        kubectl, "delete", "namespace", "aegis-try", "aegis-try-quota", "--timeout=60s"
+    )
 
 
 async def test_the_pod_is_admitted_where_only_restricted_pods_are(api: Api, installed: str) -> None:
