@@ -232,6 +232,9 @@ def typed(
 ) -> Iterator[Type]:
     """Types commands as a user does, in one shell; what they made is gone afterwards."""
 
+    def no_namespaces() -> None:
+        kubectl("delete", "namespace", "aegis", "aegis-try", "--ignore-not-found", "--timeout=60s")
+
     def type_(lines: list[str]) -> None:
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", "\n".join(lines)],
@@ -247,10 +250,11 @@ def typed(
         )
         assert done.returncode == 0, done.stderr
 
+    no_namespaces()  # of other tests of this process
     yield type_
     helm("uninstall", "aegis-sink", "-n", "aegis", "--ignore-not-found")
     kubectl("delete", "k8sgpt,secret", "--all", "-n", "k8sgpt-operator-system")
-    kubectl("delete", "namespace", "aegis", "aegis-try", "--ignore-not-found", "--timeout=60s")
+    no_namespaces()
 
 
 def test_the_api_server_takes_every_command_of_the_ten_minute_install(
