@@ -7,14 +7,17 @@ there is no fault, and no fix here gives it.
 import asyncio
 import shlex
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from aegis_sink.cluster.connection import Connection, Request
 from aegis_sink.cluster.errors import ClusterError, ObjectGone
 from aegis_sink.cluster.resources import KNOWN
 from aegis_sink.cluster.rights import Right, rights
 from aegis_sink.doctor.check import Check, failed, ok, skipped, warning
+
+T = TypeVar("T")
 
 AT_ONCE = 8
 MOST_NAMESPACES = 500
@@ -61,8 +64,18 @@ class _Account:
     ) -> dict[Right, tuple[str, ...]]:
         """For each of these what is refused, () where nothing is."""
         asked = tuple(asked)
-        found = await asyncio.gather(*(self.lacking(right, namespace) for right in asked))
+        found = await _all(self.lacking(right, namespace) for right in asked)
         return dict(zip(asked, found, strict=True))
+
+
+async def _all(asks: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """What each says. One that fails ends the others: they would outlive the connection."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(ask) for ask in asks]
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in tasks]
 
 
 async def check_rights(
@@ -121,7 +134,7 @@ async def _limited(account: _Account, namespaced: list[Right]) -> list[Check]:
         said = f"{account.user} reads some namespaces only; which, cannot be seen from here"
         return [skipped("rights", said, ASK_ONE)]
     telling = [right for right in namespaced if right.named in TELLING]
-    probes = await asyncio.gather(*(account.all_lacking(telling, place) for place in places))
+    probes = await _all(account.all_lacking(telling, place) for place in places)
     read = [place for place, lacks in zip(places, probes, strict=True) if not _none(lacks)]
     if not read:
         return [failed("rights", f"{account.user} may read no namespace", NOTHING)]

@@ -1,5 +1,6 @@
 """What doctor says of rights, on an API server that allows what a test says."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -67,7 +68,10 @@ async def checks(
             looked = check_rights(
                 asking, namespace=namespace, results_namespace=results, lease=lease
             )
-            return [check async for check in looked]
+            found = [check async for check in looked]
+            asks = [task for task in asyncio.all_tasks() if "lacking" in repr(task.get_coro())]
+            assert not asks, "they would outlive the connection"
+            return found
         finally:
             await asking.close()
 
