@@ -80,8 +80,12 @@ async def _results_are_served(settings: kopf.OperatorSettings, logger: kopf.Logg
         found = (login(settings=settings, logger=logger) for login in LOGINS)
         info = next(filter(None, found))
         async with (
-            aiohttp.ClientSession(headers=info.as_http_headers(), timeout=TIMEOUT) as session,
-            session.get(f"{info.server}{GROUP}", ssl=info.as_ssl_context()) as answer,
+            aiohttp.ClientSession(
+                headers=info.as_http_headers(), timeout=TIMEOUT, trust_env=info.trust_env
+            ) as session,
+            session.get(
+                f"{info.server}{GROUP}", ssl=info.as_ssl_context(), proxy=info.proxy_url
+            ) as answer,
         ):
             if answer.status != 200:
                 return answer.status != 404

@@ -74,6 +74,11 @@ def lost_kubeconfig() -> str:
     return said if said and not configured_by() else ""
 
 
+def tokenless_pod() -> bool:
+    """Whether this is a pod that was given no token, and no kubeconfig in its place."""
+    return bool(os.environ.get("KUBERNETES_SERVICE_HOST")) and not configured_by()
+
+
 async def load_transport() -> tuple[Credentials, Transport]:
     """Credentials and transport of the cluster that is configured. ClusterUnavailable.
 

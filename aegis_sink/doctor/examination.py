@@ -10,7 +10,7 @@ import aiohttp
 
 from aegis_sink.building.model import model_options
 from aegis_sink.client import address
-from aegis_sink.cluster.configuration import configured_by, lost_kubeconfig
+from aegis_sink.cluster.configuration import configured_by, lost_kubeconfig, tokenless_pod
 from aegis_sink.cluster.connection import Connection
 from aegis_sink.cluster.discovery import Discovery
 from aegis_sink.cluster.lease import pod_namespace
@@ -139,6 +139,13 @@ class Examination:
                 "kubernetes",
                 f"KUBECONFIG={lost} names no file that can be read: no evidence is read",
                 "export KUBECONFIG=~/.kube/config   # without a cluster: AEGIS_KUBERNETES=off",
+            )
+            return
+        if self.connect is Connection and tokenless_pod():
+            yield failed(
+                "kubernetes",
+                "this pod has no service account's token: no evidence is read",
+                "automountServiceAccountToken: true   # in the pod's spec",
             )
             return
         if self.connect is Connection and not configured_by():

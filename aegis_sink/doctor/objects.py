@@ -51,7 +51,9 @@ async def check_objects(reader: Reader, settings: Settings, now: datetime) -> As
         return
     if not objects:
         where = f" in namespace {namespace}" if namespace else ""
-        yield failed("k8sgpt", f"there is no K8sGPT object{where}: nothing is analysed", APPLY)
+        elsewhere = "   # or AEGIS_RESULTS_NAMESPACE=…, see kubectl get k8sgpt -A"
+        fix = APPLY + (elsewhere if namespace else "")
+        yield failed("k8sgpt", f"there is no K8sGPT object{where}: nothing is analysed", fix)
         return
     around = await _around(reader, {one.namespace for one in objects})
     operator = around.operators[0] if around.operators else None

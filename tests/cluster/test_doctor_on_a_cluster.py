@@ -241,4 +241,7 @@ async def test_a_cluster_without_a_k8sgpt_object_is_told_what_to_apply(
     checks = await examine(tmp_path, results_namespace=namespace)
     assert [c.health for c in named(checks, "crd ")] == [Health.OK, Health.OK]
     (none,) = named(checks, "k8sgpt")
-    assert none.fix == "kubectl apply -f k8sgpt/k8sgpt-cr.yaml"
+    assert none.fix == (
+        "kubectl apply -f k8sgpt/k8sgpt-cr.yaml   # or AEGIS_RESULTS_NAMESPACE=…, "
+        "see kubectl get k8sgpt -A"
+    )

@@ -119,6 +119,24 @@ def test_a_kubeconfig_that_cannot_be_used_fails(
     assert check["fix"]
 
 
+def test_a_pod_without_a_token_is_told_from_a_machine_without_a_cluster(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    def kubernetes() -> dict[str, str]:
+        checks = run("doctor", "--json", kubernetes="auto").json["checks"]
+        (check,) = [one for one in checks if one["name"] == "kubernetes"]
+        return dict(check)
+
+    assert kubernetes()["health"] == "skipped"
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    assert kubernetes()["health"] == "failed"
+    assert kubernetes()["fix"].startswith("automountServiceAccountToken: true")
+
+
 def test_no_secret_of_the_settings_is_printed(run: Run) -> None:
     secret = "correct-horse-battery"
     ended = run(

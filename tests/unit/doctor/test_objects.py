@@ -129,4 +129,7 @@ async def test_no_object_is_no_analysis() -> None:
     empty.objects["/apis/core.k8sgpt.ai/v1alpha1/k8sgpts"] = []
     (check,) = await checks(empty, results_namespace=NAMESPACE)
     assert check.found == f"there is no K8sGPT object in namespace {NAMESPACE}: nothing is analysed"
-    assert check.fix == "kubectl apply -f k8sgpt/k8sgpt-cr.yaml"
+    apply = "kubectl apply -f k8sgpt/k8sgpt-cr.yaml"
+    assert check.fix == f"{apply}   # or AEGIS_RESULTS_NAMESPACE=…, see kubectl get k8sgpt -A"
+    (check,) = await checks(empty)
+    assert check.fix == apply
