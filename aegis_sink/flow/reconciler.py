@@ -28,6 +28,7 @@ from aegis_sink.cluster.results import (
 from aegis_sink.dialects.errors import DialectError
 from aegis_sink.dialects.table import read_document
 from aegis_sink.flow.door import sighting
+from aegis_sink.flow.resolving import HIDDEN_LIMIT
 from aegis_sink.model import Finding
 from aegis_sink.store import endings, mirror, results
 from aegis_sink.store.accept import Arrival
@@ -255,11 +256,14 @@ class Reconciler:
         )
         began, now = self._began_at, self.clock()
         assert began is not None
-        await self.database.write(
-            lambda c: endings.end_posts_without_result(
-                c, self.cluster, before=began, now=now, hold=self.hold
+
+        def write(connection: Connection) -> None:
+            endings.end_posts_without_result(
+                connection, self.cluster, before=began, now=now, hold=self.hold
             )
-        )
+            endings.give_up_hidden(connection, self.cluster, before=now - HIDDEN_LIMIT, now=now)
+
+        await self.database.write(write)
         self.wake()
         if not self.unwatched:
             self._read_again()

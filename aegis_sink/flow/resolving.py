@@ -27,7 +27,8 @@ VANISHED_LIMIT = timedelta(hours=1)
 """All Results of a K8sGPT CR vanished at once: after this the objects alone decide."""
 VANISHED_HELD = "all Results of its K8sGPT CR vanished at once, which may be a failed analysis"
 HIDDEN_LIMIT = timedelta(hours=1)
-"""Another object took the Result, and this one cannot be judged: after this it counts as over."""
+"""Another object took the Result: after this, this one counts as over. One whose incident has
+nothing else is judged, and only then when it cannot be."""
 ILL_RECHECK = timedelta(minutes=5)
 FALLING = 10
 """So many incidents that ended within the hold may be the beginning of all of them."""

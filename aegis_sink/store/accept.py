@@ -333,6 +333,7 @@ _UPSERT_FINDING = _finding_insert.on_conflict_do_update(
         "last_seen": _finding_insert.excluded.last_seen,
         "delivery_id": _finding_insert.excluded.delivery_id,
         "gone_at": None,
+        "hidden_at": None,
     },
 )
 _RESTATE = (

@@ -58,6 +58,14 @@ def lose(
     mirror.forget(connection, lost)
     for one in lost:
         end(connection, one, now, hold, "", "K8sGPT deleted its Result")
+    places = {one.place for one in lost}
+    hidden = connection.execute(
+        select(_f.id, _f.incident_id, _f.data).where(_f.hidden_at.is_not(None))
+    )
+    for row in hidden.all():
+        result = finding_from_json(row.data).result
+        if result is not None and (result.namespace, result.name) in places:
+            _unhide(connection, row.id, row.incident_id, now)
     for cluster, namespace, k8sgpt in {(x.cluster, x.namespace, x.k8sgpt) for x in lost}:
         mine = (_r.cluster == cluster, _r.namespace == namespace, _r.k8sgpt == k8sgpt)
         if connection.execute(select(_r.name).where(*mine).limit(1)).first() is None:
@@ -99,6 +107,26 @@ def end_posts_without_result(
         end(connection, gone, now, hold, "", "its Result is not in the cluster")
         ended += 1
     return ended
+
+
+def give_up_hidden(connection: Connection, cluster: str, *, before: datetime, now: datetime) -> int:
+    """What has been hidden since `before` counts as over: two that share a Result take turns in it,
+    so that the one which is never there again is well."""
+    rows = connection.execute(
+        select(_f.id, _f.incident_id)
+        .join_from(tables.findings, tables.incidents, _f.incident_id == _i.id)
+        .where(*statements.lives(cluster), _f.hidden_at < before)
+    ).all()
+    for row in rows:
+        _unhide(connection, row.id, row.incident_id, now)
+    return len(rows)
+
+
+def _unhide(connection: Connection, finding_id: int, incident_id: str, now: datetime) -> None:
+    """It is gone like any other, and what is left of its incident has to be found."""
+    connection.execute(tables.findings.update().where(_f.id == finding_id).values(hidden_at=None))
+    if connection.execute(select(_i.gone_at).where(_i.id == incident_id)).scalar() is None:
+        jobs.enqueue(connection, incident_id, jobs.COLLECT, now)
 
 
 def release(
@@ -184,7 +212,9 @@ def end(
         if statements.same(row, one) and not row.gone
     ]
     connection.execute(
-        tables.findings.update().where(_f.id.in_([row.id for row in rows])).values(gone_at=now)
+        tables.findings.update()
+        .where(_f.id.in_([row.id for row in rows]))
+        .values(gone_at=now, hidden_at=now if how == HIDDEN else None)
     )
     for incident_id in dict.fromkeys(row.incident_id for row in rows):
         object_gone(connection, incident_id, now, hold, how, said, one.object)

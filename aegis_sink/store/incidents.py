@@ -46,14 +46,15 @@ _f = tables.findings.c
 
 @dataclass(frozen=True, slots=True)
 class StoredFinding:
-    """A finding with its row id, how often it was seen, when for the last time, and since when
-    K8sGPT says it no more."""
+    """A finding with its row id, how often it was seen, when for the last time, since when K8sGPT
+    says it no more, and whether only because its Result speaks of another object."""
 
     id: int
     finding: Finding
     times: int
     last_seen: datetime
     gone_at: datetime | None
+    hidden: bool = False
 
 
 def resolve_id(connection: Connection, incident_id: str) -> str | None:
@@ -91,13 +92,19 @@ def findings_of(connection: Connection, incident_id: str) -> tuple[StoredFinding
 
 
 def still_said(findings: Sequence[StoredFinding]) -> Sequence[StoredFinding]:
-    """Those that K8sGPT still says; where it says nothing any more, those that it said last."""
-    said = [stored for stored in findings if stored.gone_at is None]
+    """Those that K8sGPT still says; where it says nothing any more, those that it said last.
+
+    Objects that share a Result take turns in it (facts/k8sgpt.md §0.10): a hidden one is still
+    said, or an incident would be another at each analysis.
+    """
+    said = any(stored.gone_at is None for stored in findings)
     ends = [stored.gone_at for stored in findings if stored.gone_at is not None]
-    if said or not ends:
-        return said
-    last = max(ends) - ONE_END
-    return [stored for stored in findings if stored.gone_at is None or stored.gone_at >= last]
+    last = max(ends) - ONE_END if ends and not said else None
+    return [
+        stored
+        for stored in findings
+        if stored.gone_at is None or stored.hidden or (last is not None and stored.gone_at >= last)
+    ]
 
 
 def store_finding(connection: Connection, finding_id: int, finding: Finding) -> None:
@@ -254,13 +261,14 @@ def findings_by_incident(
     """The findings of many incidents, oldest first."""
     found: dict[str, list[StoredFinding]] = defaultdict(list)
     rows = connection.execute(
-        select(_f.id, _f.incident_id, _f.data, _f.times, _f.last_seen, _f.gone_at)
+        select(_f.id, _f.incident_id, _f.data, _f.times, _f.last_seen, _f.gone_at, _f.hidden_at)
         .where(_f.incident_id.in_(incident_ids))
         .order_by(_f.id)
     )
     for row in rows:
         finding = finding_from_json(row.data)
-        stored = StoredFinding(row.id, finding, row.times, row.last_seen, row.gone_at)
+        hidden = row.hidden_at is not None
+        stored = StoredFinding(row.id, finding, row.times, row.last_seen, row.gone_at, hidden)
         found[row.incident_id].append(stored)
     return found
 

@@ -83,7 +83,7 @@ def merge(
 ) -> None:
     """`young` turns out to be `old`: its findings, keys and count move, its id becomes an alias."""
     mine = connection.execute(
-        select(_f.id, _f.content_key, _f.times, _f.last_seen, _f.gone_at).where(
+        select(_f.id, _f.content_key, _f.times, _f.last_seen, _f.gone_at, _f.hidden_at).where(
             _f.incident_id == young
         )
     ).all()
@@ -105,6 +105,7 @@ def merge(
                     times=_f.times + row.times,
                     last_seen=max(twin.last_seen, row.last_seen),
                     gone_at=row.gone_at,
+                    hidden_at=row.hidden_at,
                 )
             )
             connection.execute(tables.findings.delete().where(_f.id == row.id))

@@ -189,7 +189,7 @@ def _revive(connection: Connection, row: Stored, now: datetime) -> None:
     connection.execute(
         tables.findings.update()
         .where(_f.id == row.id, _f.gone_at.is_not(None))
-        .values(gone_at=None, last_seen=now)
+        .values(gone_at=None, hidden_at=None, last_seen=now)
     )
     was = connection.execute(
         select(_i.gone_how).where(_i.id == row.incident_id, _i.gone_at.is_not(None))

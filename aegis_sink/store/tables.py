@@ -166,6 +166,7 @@ findings = Table(
     Column("first_seen", UtcTime, nullable=False),
     Column("last_seen", UtcTime, nullable=False),
     Column("gone_at", UtcTime),  # its Result was deleted and it was not seen since
+    Column("hidden_at", UtcTime),  # its Result speaks of another object: it may be so still
     Index("uq_findings_incident_id_content_key", "incident_id", "content_key", unique=True),
     Index("ix_findings_kind_namespace_name", "kind", "namespace", "name"),
 )

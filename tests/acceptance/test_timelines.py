@@ -208,6 +208,20 @@ def test_two_objects_that_share_a_result_do_not_flap(timeline: Timeline) -> None
     assert timeline.own_sink_posts > 20
 
 
+def test_a_deployment_and_its_service_that_share_a_result_are_one_quiet_incident(
+    timeline: Timeline,
+) -> None:
+    timeline.cluster.deploy("shop/api", "n1", "n2").service_end = ""
+    timeline.at("1s").fails("shop/api", "crash")
+    timeline.at("2h1s").recovers("shop/api")
+    timeline.expect.root_message("Deployment shop/api").between("40s", "45s")
+    # It is worse than it looked when the Deployment is there for the first time.
+    timeline.expect.thread("Deployment shop/api", "changed").between("1m30s", "1m35s")
+    timeline.expect.thread("Deployment shop/api", "resolved").between("2h2m", "2h2m10s")
+    timeline.run("3h")
+    assert timeline.own_sink_posts > 100
+
+
 def test_a_workload_that_was_told_of_before_follows_from_a_node_too(timeline: Timeline) -> None:
     for name in ("api", "web"):
         timeline.cluster.deploy(f"shop/{name}", "n1", "n2")

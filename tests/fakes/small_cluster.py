@@ -40,7 +40,7 @@ class Problem:
 
 @dataclass
 class Workload:
-    """A Deployment with its pods, and a Service "<name>-svc". `ill` is how its pods fail, if they do."""
+    """A Deployment with its pods, and a Service. `ill` is how its pods fail, if they do."""
 
     namespace: str
     name: str
@@ -51,6 +51,9 @@ class Workload:
     ill: str = ""
     labels: tuple[str, ...] = ("app",)
     has_service: bool = True
+    service_end: str = "-svc"
+    """The end of the Service's name. "": it is called like the Deployment, and both share a Result
+    (facts/k8sgpt.md §0.10)."""
 
     @property
     def hash(self) -> str:
@@ -60,6 +63,11 @@ class Workload:
     @property
     def path(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+    @property
+    def service(self) -> str:
+        """Its name."""
+        return f"{self.name}{self.service_end}"
 
     def pod(self, number: int) -> str:
         """The name of one pod: new with each revision."""
@@ -139,7 +147,7 @@ class SmallCluster:
         if one.has_service:
             pods = " ".join(f"Pod/{one.pod(n)}" for n in sick)
             text = f"Service has not ready endpoints, pods: [{pods}], expected {len(one.nodes)}"
-            found.append(Problem("Service", f"{one.path}-svc", (text,)))
+            found.append(Problem("Service", f"{one.namespace}/{one.service}", (text,)))
         return found
 
     def _pod_error(self, one: Workload, number: int) -> str:
@@ -174,13 +182,12 @@ class SmallCluster:
         ]
         if one.has_service:
             service = {"selector": labels, "ports": [{"port": 80}]}
-            name = f"{one.name}-svc"
-            objects.append({"kind": "Service", "metadata": meta(name), "spec": service})
-            slice_labels = {"kubernetes.io/service-name": name}
+            objects.append({"kind": "Service", "metadata": meta(one.service), "spec": service})
+            slice_labels = {"kubernetes.io/service-name": one.service}
             objects.append(
                 {
                     "kind": "EndpointSlice",
-                    "metadata": metadata(f"{name}-x", one.namespace, labels=slice_labels),
+                    "metadata": metadata(f"{one.service}-x", one.namespace, labels=slice_labels),
                     "endpoints": [
                         {
                             "addresses": ["10.0.0.1"],

@@ -9,7 +9,7 @@ from aegis_sink.cluster.health import Health
 from aegis_sink.dialects.table import read
 from aegis_sink.flow.reconciler import NotListed
 from aegis_sink.flow.replay import Replay
-from aegis_sink.flow.resolving import VANISHED_LIMIT
+from aegis_sink.flow.resolving import HIDDEN_LIMIT, VANISHED_LIMIT
 from aegis_sink.model import NoticeReason, ObjectRef, Severity, State
 from aegis_sink.store import incidents, listing
 from aegis_sink.store.listing import Filter
@@ -423,6 +423,33 @@ async def test_two_kinds_that_take_turns_in_one_result_do_not_flap(sink: Sink) -
     sink.flow.cluster.looks[ObjectRef("Deployment", "api", "shop")] = Health.WELL
     await sink.after(600)
     assert await states(sink) == ["open", "resolved"]
+
+
+async def test_what_takes_turns_in_one_incident_stays_in_it_until_it_is_never_seen_again(
+    sink: Sink,
+) -> None:
+    available = "Deployment shop/api has 1 replicas but 0 are available with status running"
+    deployment = result("shop/api", available, kind="Deployment")
+    service = result("shop/api", "Service has not ready endpoints, pods: [Pod/api-1], expected 1",
+                     kind="Service")  # fmt: skip
+    above = ObjectRef("Deployment", "api", "shop")
+    sink.flow.cluster.above[ObjectRef("Service", "api", "shop")] = above
+    sink.api.put(result("shop/api-1", CRASH))
+    sink.flow.cluster.above[ObjectRef("Pod", "api-1", "shop")] = above
+    sink.start()
+    objects = []
+    for one in (service, deployment, service, deployment, service):
+        sink.api.put(one)
+        await sink.seen()
+        await sink.after(HOLD_SECONDS)
+        page = await sink.flow.database.read(lambda c: listing.page(c, Filter()))
+        objects.append({ref.kind for one in page.incidents for ref in one.objects})
+    both = {"Pod", "Service", "Deployment"}
+    assert objects == [{"Pod", "Service"}, both, both, both, both]
+    await sink.after(HIDDEN_LIMIT.total_seconds())
+    await sink.seen()
+    page = await sink.flow.database.read(lambda c: listing.page(c, Filter()))
+    assert {ref.kind for one in page.incidents for ref in one.objects} == {"Pod", "Service"}
 
 
 async def test_results_of_one_name_in_several_namespaces_end_when_the_last_goes(
