@@ -15,6 +15,8 @@ from aegis_sink.store import history, incidents, tables
 MOST_PARENTS = 200
 MOST_NEIGHBOURS = 200
 CHUNK = 500
+_ALONE = ("Node", "ValidatingWebhookConfiguration", "MutatingWebhookConfiguration")
+_WAITED_FOR = ("PersistentVolumeClaim", "StatefulSet")
 
 _i = tables.incidents.c
 
@@ -73,14 +75,20 @@ def page(connection: Connection, wanted: Filter) -> Page:
 
 
 def open_ones(connection: Connection, *, parents_only: bool = False) -> tuple[Incident, ...]:
-    """What is not over, without evidence, oldest first; with `parents_only` what may mute others.
+    """What is not over, without evidence, oldest first; with `parents_only` what may mute others,
+    those that are the cause by their kind first.
 
     Of its history it has when it came back, so that `began_at` is right.
-    Of parents the oldest hundreds are enough: whatever they all mute is muted by the first of them.
+    Of parents hundreds are enough: whatever many of one kind mute is muted by the first of them.
+    What follows from another incident is none, but a claim is what its pods wait for all the same.
     """
     query = select(tables.incidents).where(_i.merged_into.is_(None), _i.state != State.RESOLVED)
     if parents_only:
-        query = query.where(_i.may_mute.is_(True)).limit(MOST_PARENTS)
+        follows = and_(_i.mute_kind.is_not(None), _i.mute_kind == MuteKind.INCIDENT)
+        query = query.where(
+            _i.may_mute.is_(True), or_(not_(follows), _i.subject_kind.in_(_WAITED_FOR))
+        )
+        query = query.order_by(_i.subject_kind.not_in(_ALONE)).limit(MOST_PARENTS)
     rows = connection.execute(query.order_by(_i.first_seen, _i.id)).all()
     found: list[Incident] = []
     for start in range(0, len(rows), CHUNK):

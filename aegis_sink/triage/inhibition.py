@@ -87,8 +87,10 @@ def _first(rules: tuple[_Rule, ...], parent: Incident, child: Incident) -> str:
 
 
 def _speaks_for(like: Incident, child: Incident) -> bool:
-    # What one team silenced is no reason for another to hear nothing.
-    return _age(like) < _age(child) and like.shown_state is not State.SILENCED
+    # What one team silenced is no reason for another to hear nothing; what follows from a third
+    # incident has another cause.
+    told = like.mute is None and like.state is not State.SILENCED
+    return told and _age(like) < _age(child)
 
 
 def _is_node_down(incident: Incident) -> bool:

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from aegis_sink.model import Mute, MuteKind, ObjectRef, State
 from aegis_sink.model.facts import PodFacts
 from aegis_sink.store import listing, silences
@@ -186,6 +188,25 @@ async def test_a_parent_that_is_gone_from_the_store_mutes_nothing_for_long(flow:
     assert incident.mute is not None
     parent = await flow.incident(incident.mute.by)
     assert parent.state is State.OPEN
+
+
+async def test_a_node_is_a_parent_however_many_others_could_be(
+    flow: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "MOST_PARENTS", 1)
+    claim = stated("PersistentVolumeClaim", "data", 'storageclass.storage.k8s.io "fast" not found')
+    told = await flow.post(claim)
+    waits = await flow.post(replace(claim, object=ObjectRef("PersistentVolumeClaim", "x", "bank")))
+    await flow.after(10)
+    flow.cluster.facts[POD] = PodFacts(node="n1")
+    node = await flow.post(stated("Node", "n1", NODE_DOWN, namespace=""))
+    child = await flow.post(finding("api-1", CRASH))
+    await flow.after(60)
+    mute = (await flow.incident(child.id)).mute
+    assert mute is not None
+    assert mute.by == node.id
+    assert {one.id for one in flow.channel.roots.values()} == {told.id, node.id}
+    assert (await flow.incident(waits.id)).mute is not None
 
 
 async def test_when_the_one_that_spoke_for_others_is_silenced_the_next_speaks(flow: Flow) -> None:

@@ -172,13 +172,13 @@ def test_of_what_a_webhook_refuses_the_oldest_speaks_until_the_webhook_itself_is
     assert [parent_of(one, first, second, hook) for one in (first, second)] == ["hook", "hook"]
 
 
-def test_what_is_silenced_does_not_speak_for_what_is_not() -> None:
+def test_what_is_silenced_or_follows_from_a_third_does_not_speak_for_others() -> None:
     later = incident("b", "Deployment", "b", QUOTA, minutes=1)
     mute = Mute(MuteKind.SILENCE, "s1", "silenced by ada")
     assert parent_of(later, replace(FULL, mute=mute)) is None
     assert parent_of(later, replace(FULL, state=State.SILENCED)) is None
     by_node = Mute(MuteKind.INCIDENT, "node", "follows from Node n1")
-    assert parent_of(later, replace(FULL, mute=by_node)) == "full"
+    assert parent_of(later, replace(FULL, mute=by_node)) is None
 
 
 def test_a_parent_that_nobody_is_ever_told_of_explains_nothing() -> None:
