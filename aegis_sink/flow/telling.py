@@ -105,7 +105,7 @@ class Telling:
             try:
                 await self._send(incident, decision.reason, root, _called(route, decision))
             except (NotifyUnavailable, OutcomeUnknown) as error:
-                return self._again(job, error, decided)
+                return await self._again(job, error, decided)
             except NotifyRefused as error:
                 log.error("incident %s cannot be told: %s", incident.id, error)
                 return await self._refused(job, error, decided)
@@ -117,7 +117,7 @@ class Telling:
                 )
                 await self._keep_refusal(incident, edited)
             except NotifyUnavailable as error:
-                return self._again(job, error, decided)
+                return await self._again(job, error, decided)
             except (MessageFrozen, MessageGone) as error:
                 log.warning("incident %s: %s", incident.id, error)
             except NotifyRefused as error:
@@ -295,15 +295,22 @@ class Telling:
                 lambda c: history.note_once(c, incident.id, now, what, posted.refusal)
             )
 
-    def _again(
+    async def _again(
         self, job: Job, error: NotifyUnavailable | OutcomeUnknown, decided: tuple[Decided, ...]
     ) -> Later:
+        """What is away for now: an attempt that failed stays in the history, one that was only
+        asked to wait does not."""
         log.warning("incident %s is not told yet: %s", job.incident_id, error)
+        now = self.clock()
         wait = back_off(job.attempts, jitter=self.jitter())
         asked = getattr(error, "retry_after", None)
         if asked is not None:
             wait = max(wait, timedelta(seconds=asked))
-        return Later(self.clock() + wait, error=str(error), decided=decided)
+        else:
+            await self.database.write(
+                lambda c: history.note_once(c, job.incident_id, now, "not told yet", str(error))
+            )
+        return Later(now + wait, error=str(error), decided=decided)
 
 
 def _called(route: Route, decision: Decision) -> Audience:

@@ -394,8 +394,14 @@ async def test_each_decision_is_written_down_also_one_to_wait(flow: Flow) -> Non
     assert [what for _, what, _ in await decided(flow, receipt.id)][-2:] == ["resolved", "over"]
 
 
-async def test_an_attempt_that_failed_leaves_its_decision(flow: Flow) -> None:
+async def test_an_attempt_that_failed_leaves_its_decision_and_why_it_failed(flow: Flow) -> None:
     flow.channel.away = True
     receipt = await flow.post(finding("api-1", CRASH))
     await flow.after(10)
     assert (await decided(flow, receipt.id))[-1] == ("tell", "first", None)
+    await flow.after(60)
+    flow.channel.away = False
+    await flow.after(600)
+    assert await flow.reasons(receipt.id) == ["first"]
+    history = [(h.what, h.reason) for h in (await flow.incident(receipt.id)).history]
+    assert history.count(("not told yet", "Slack cannot be reached")) == 1
