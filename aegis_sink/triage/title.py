@@ -147,6 +147,10 @@ _TEXTS: tuple[tuple[re.Pattern[str], _Words], ...] = tuple(
             _says("needs StorageClass {name}, which does not exist"),
         ),
         (
+            r'failed calling webhook "(?P<name>[^"]+)"',
+            _says("admission webhook {name} cannot be asked"),
+        ),
+        (
             r"exceeded quota: (?P<quota>[^\s,]+)",
             _says("cannot create pods: quota {quota} is exceeded"),
         ),
