@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 RESULT = KNOWN["Result"]
 PAGE = 250
-PAGE_BYTES = 64 * 1024 * 1024
+PAGE_BYTES = 8 * 1024 * 1024  # posts wait while one is parsed: a tenth of a second
 LINE_BYTES = 16 * 1024 * 1024  # etcd holds objects of 1.5 MB at most
 LIST_SECONDS = 30.0
 GONE = 410

@@ -94,6 +94,19 @@ async def test_a_list_comes_in_pages_and_the_watch_goes_on_behind_it(api: Result
         assert api.watches[0]["allowWatchBookmarks"] == "true"
 
 
+async def test_results_that_are_too_large_for_one_page_come_in_smaller_ones(
+    api: ResultsApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aegis_sink.cluster.results.PAGE_BYTES", 10_000)
+    api.put(*(result(f"shop/api-{n}", details="x" * 2000) for n in range(9)))
+    pages: list[int] = []
+    api.before_page = pages.append
+    async with reading(api) as reader:
+        await until(lambda: reader.lists)
+        assert (len(reader.known), reader.hindered) == (9, [])
+        assert pages[-3:] == [0, 3, 6]
+
+
 async def test_a_list_whose_pages_expire_begins_again(api: ResultsApi) -> None:
     api.put(*(result(f"shop/api-{n}") for n in range(4)))
     api.page = 2
