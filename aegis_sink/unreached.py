@@ -7,6 +7,11 @@ from collections.abc import Mapping
 import aiohttp
 
 SILENT = "no answer in time"
+UNKNOWN_CA = "its certificate is signed by a CA that is not known here"
+TRUST_CA = (
+    "SSL_CERT_FILE=/path/to/ca.pem   # with the CA of that server, or of the proxy in between"
+)
+"""What to type where UNKNOWN_CA is said; a kubeconfig names its CA itself."""
 
 # OpenSSL's numbers (X509_V_ERR_…), which say more reliably than its texts what is wrong.
 _EXPIRED = 10
@@ -16,7 +21,7 @@ _OTHER_NAME = frozenset({62, 64})
 _CERTIFICATES: Mapping[int, str] = {
     _EXPIRED: "its certificate has expired, or the clock here is wrong",
     _NOT_YET_VALID: "its certificate is not valid yet, or the clock here is wrong",
-    **dict.fromkeys(_UNKNOWN_ISSUERS, "its certificate is signed by a CA that is not known here"),
+    **dict.fromkeys(_UNKNOWN_ISSUERS, UNKNOWN_CA),
     **dict.fromkeys(_OTHER_NAME, "its certificate is for another name"),
 }
 

@@ -8,9 +8,13 @@ from aegis_sink.cluster.connection import Connection
 from aegis_sink.cluster.errors import ClusterError, ClusterRefused, ClusterUnavailable, ObjectGone
 from aegis_sink.doctor.check import Check, failed, ok, skipped
 from aegis_sink.doctor.clock import check_clock
+from aegis_sink.unreached import UNKNOWN_CA
 
 GROUP = "core.k8sgpt.ai"
 VERSION = "v1alpha1"
+OF_THE_CA = (
+    "kubectl config view --raw --minify   # certificate-authority-data must be the API server's CA"
+)
 CLUSTER_INFO = (
     "kubectl cluster-info   # with the same KUBECONFIG; without a cluster: AEGIS_KUBERNETES=off"
 )
@@ -33,7 +37,7 @@ async def check_api_server(connection: Connection) -> Check:
     except ClusterError as error:
         by = configured_by()
         said = str(error) if by in str(error) else f"{error} (configuration: {by})"
-        return failed("kubernetes", said, CLUSTER_INFO)
+        return failed("kubernetes", said, OF_THE_CA if UNKNOWN_CA in said else CLUSTER_INFO)
     return ok("kubernetes", f"reachable, {version} ({configured_by()})")
 
 

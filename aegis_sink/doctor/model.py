@@ -21,6 +21,7 @@ from aegis_sink.diagnosis.ollama import OllamaModel, is_cloud, tagged
 from aegis_sink.diagnosis.wire import ServerAnswered, Wire
 from aegis_sink.doctor.check import Check, failed, ok, skipped, warning
 from aegis_sink.settings import is_loopback, mask_url
+from aegis_sink.unreached import TRUST_CA, UNKNOWN_CA
 
 SCHEMA: Mapping[str, object] = {
     "type": "object",
@@ -66,7 +67,8 @@ async def _ollama(model: OllamaModel, options: LLMOptions, wire: Wire) -> AsyncI
         yield failed("model server", str(model.meaning(error)), _server_fix(error.status, options))
         return
     except ModelUnavailable as error:
-        yield failed("model server", str(error), _start(options))
+        fix = TRUST_CA if UNKNOWN_CA in str(error) else _start(options)
+        yield failed("model server", str(error), fix)
         return
     yield ok("model server", f"Ollama {version} at {options.url}")
     installed = {tagged(str(_member(m, "name"))) for m in _items(tags, "models")}
@@ -153,7 +155,9 @@ async def _openai(model: Model, options: LLMOptions, wire: Wire) -> AsyncIterato
             )
         return
     except ModelUnavailable as error:
-        yield failed("model server", str(error), f"curl -sS {options.url.rstrip('/')}{root}/models")
+        look = f"curl -sS {options.url.rstrip('/')}{root}/models"
+        fix = TRUST_CA if UNKNOWN_CA in str(error) else look
+        yield failed("model server", str(error), fix)
         return
     yield ok("model server", f"OpenAI's wire at {options.url}")
     names = [str(one.get("id")) for one in _items(listed, "data")]

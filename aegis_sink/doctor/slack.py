@@ -10,6 +10,7 @@ from aegis_sink.notify.account import account, try_socket_mode
 from aegis_sink.notify.errors import NotifyError, NotifyRefused, NotReached
 from aegis_sink.notify.slack import SlackBot, is_channel_id
 from aegis_sink.settings import Settings
+from aegis_sink.unreached import TRUST_CA, UNKNOWN_CA
 
 WAY_OUT = "HTTPS_PROXY=http://…   # or let port 443 of slack.com out: NetworkPolicy, firewall, DNS"
 AGAIN = "aegis-sink doctor --slack   # again in a minute"
@@ -120,6 +121,8 @@ def _wrong_kind(token: str, right: str) -> str:
 
 def _found(error: NotifyError, *, bot: str = "") -> tuple[str, str]:
     """What is wrong, and what to type."""
+    if UNKNOWN_CA in str(error):
+        return str(error), TRUST_CA
     if not isinstance(error, NotifyRefused):
         return str(error), WAY_OUT if isinstance(error, NotReached) else AGAIN
     typed = TYPED.get(error.code, "").format(bot=bot)

@@ -139,7 +139,9 @@ async def test_an_api_server_that_is_not_reached_or_does_not_know_us_says_which(
     assert "does not accept the credentials (401)" in (await told()).found
     assert "connection refused" in (await told(server="https://127.0.0.1:1")).found
     del good["clusters"][0]["cluster"]["certificate-authority"]
-    assert "signed by a CA that is not known here" in (await told()).found
+    stranger = await told()
+    assert "signed by a CA that is not known here" in stranger.found
+    assert "certificate-authority-data" in stranger.fix
 
 
 @pytest.mark.usefixtures("k8sgpt_operator", "sink_account")

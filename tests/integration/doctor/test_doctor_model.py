@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -19,6 +21,7 @@ from tests.fakes.ollama import (
     serve_ollama,
 )
 from tests.fakes.openai_server import Completes, Refuses, serve_openai
+from tests.fakes.tls_server import certificate, listening
 
 YES = '{"answer": "yes"}'
 
@@ -134,6 +137,16 @@ async def test_only_the_names_of_the_cloud_are_its_models(ollama: FakeOllama) ->
     ollama.models.add("mycloud:latest")
     check = (await checks(replace(options(ollama), model="mycloud", allow_cloud=True)))["model"]
     assert check.health is Health.OK
+
+
+@pytest.mark.parametrize("api", ["ollama", "openai"])
+async def test_a_model_behind_an_unknown_ca_is_told_with_how_to_trust_it(
+    api: Literal["ollama", "openai"], tmp_path: Path
+) -> None:
+    async with listening(certificate(tmp_path)) as port:
+        found = await checks(LLMOptions(api=api, url=f"https://127.0.0.1:{port}"))
+    assert "signed by a CA that is not known here" in found["model server"].found
+    assert found["model server"].fix.startswith("SSL_CERT_FILE=")
 
 
 async def test_a_pod_that_asks_itself_is_pointed_at_a_service(

@@ -1,6 +1,7 @@
 """Doctor's look at Slack, against the strict fake."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,7 @@ from aegis_sink.doctor.check import Check, Health
 from aegis_sink.doctor.slack import check_slack
 from aegis_sink.settings import Settings
 from tests.fakes.slack import OTHER_CHANNEL, PUBLIC_CHANNEL, FakeSlack, Fault
+from tests.fakes.tls_server import certificate, listening
 
 
 @pytest.fixture
@@ -240,6 +242,15 @@ async def test_a_server_error_of_slacks_passes(slack: FakeSlack) -> None:
     check = (await checks(slack))["slack token"]
     assert check.found == "Slack answered 500"
     assert "again in a minute" in check.fix
+
+
+async def test_a_proxy_with_a_ca_of_its_own_is_told_from_one_that_lets_nothing_out(
+    slack: FakeSlack, tmp_path: Path
+) -> None:
+    async with listening(certificate(tmp_path)) as port:
+        check = (await checks(slack, slack_api_url=f"https://127.0.0.1:{port}/api/"))["slack token"]
+    assert "signed by a CA that is not known here" in check.found
+    assert check.fix.startswith("SSL_CERT_FILE=")
 
 
 async def test_what_is_no_incoming_webhook_is_told() -> None:
