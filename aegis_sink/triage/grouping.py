@@ -161,22 +161,21 @@ def incident_to_join(
     """
     if severity(ref, errors) is Severity.HINT:
         return None
-    fitting = [
+    open_ones = [
         incident
         for incident in incidents
-        if incident.state is not State.RESOLVED
-        and incident.severity is not Severity.HINT
-        and (ref == incident.subject or leads_to.meets(trail_of(incident)))
+        if incident.state is not State.RESOLVED and incident.severity is not Severity.HINT
     ]
     if is_symptom(errors):
-        joining = fitting
+        fitting = open_ones
         because = "it is a symptom of the same workload"
     elif _has_no_endpoints(errors):
-        joining = [i for i in fitting if any(_NO_ADDRESS.search(text) for text in i.errors)]
+        fitting = [i for i in open_ones if any(_NO_ADDRESS.search(text) for text in i.errors)]
         because = "the pods behind it never got an address"
     else:
-        joining = [i for i in fitting if leads_to and _only_shows(i, now)] if errors else []
+        fitting = [i for i in open_ones if leads_to and _only_shows(i, now)] if errors else []
         because = "it may be the cause of what was only a symptom so far"
+    joining = [i for i in fitting if ref == i.subject or leads_to.meets(trail_of(i))]
     if not joining:
         return None
     oldest = min(joining, key=lambda i: (is_symptom(i.errors), i.first_seen, i.id))
