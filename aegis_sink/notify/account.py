@@ -31,9 +31,9 @@ async def account(token: str, *, api_url: str) -> Account:
     if answer.get("ok") is not True:
         code = str(answer.get("error", ""))
         if code in RATE_CODES or code in UNSURE_CODES:
-            raise NotifyUnavailable(f"Slack said {code} when checking the token")
+            raise NotifyUnavailable(f"Slack said {code} when asking who the bot is")
         needed, provided = str(answer.get("needed", "")), str(answer.get("provided", ""))
-        raise refusal(code, doing="checking the token", needed=needed, provided=provided)
+        raise refusal(code, doing="asking who the bot is", needed=needed, provided=provided)
     granted = headers.get("x-oauth-scopes", "")
     scopes = frozenset(scope.strip() for scope in granted.split(",") if scope.strip())
     now = _time(headers.get("date", ""))

@@ -173,7 +173,7 @@ class SlackBot:
     async def status(self) -> str:
         """Token, channel, membership and the scope for `find`, all asked for real."""
         who = await self._call(
-            self._client().auth_test(), doing="checking the token", repeatable=True
+            self._client().auth_test(), doing="asking who the bot is", repeatable=True
         )
         await self.find("", since=self._now(), channel="")
         return (

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from aegis_sink.diagnosis.redaction import Redactor
 from aegis_sink.doctor.check import Check, Health
 from aegis_sink.doctor.slack import check_slack
 from aegis_sink.settings import Settings
@@ -33,7 +34,11 @@ def settings(fake: FakeSlack, **values: str) -> Settings:
 
 async def checks(fake: FakeSlack, *, post: bool = False, **values: str) -> dict[str, Check]:
     looked = check_slack(settings(fake, **values), post=post)
-    return {check.name: check async for check in looked}
+    found = {check.name: check async for check in looked}
+    redact = Redactor(b"k" * 32)
+    # The command redacts what it prints: no words of ours may look like a secret.
+    assert [one.found for one in found.values()] == [redact(one.found) for one in found.values()]
+    return found
 
 
 async def test_a_bot_that_is_set_up_is_fine_and_nothing_is_posted(slack: FakeSlack) -> None:
@@ -232,6 +237,7 @@ async def test_slack_that_goes_away_is_waited_for_once_and_not_for_each_channel(
     names = []
     async for check in check_slack(Settings.model_validate(values), post=False):
         names.append(check.name)
+        assert Redactor(b"k" * 32)(check.found) == check.found
         if check.name == "slack scopes":
             await slack.stop()
     assert names == ["slack token", "clock", "slack scopes", "slack channel"]
