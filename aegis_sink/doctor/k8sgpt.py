@@ -204,18 +204,22 @@ def check_posts(
         return  # then it never notes it
     ours = [one for one in results if one.labels.get(OF_OBJECT, cr.name) == cr.name]
     patience = max(3 * _interval(cr), PATIENCE)
-    waiting = [
-        now - one.created
+    # A sink that was set a moment ago has not been posted to yet.
+    writers = cr.items("metadata", "managedFields")
+    changes = [at for one in writers if not one.text("subresource") and (at := one.time("time"))]
+    since = [
+        max([one.created, *changes])
         for one in ours
-        if not one.text("status", "webhook") and one.created and now - one.created > patience
+        if not one.text("status", "webhook") and one.created
     ]
+    waiting = [now - at for at in since if now - at > patience]
     if waiting:
         minutes = max(waiting).total_seconds() // 60
         log = log or f"kubectl -n {cr.namespace} logs deployment/k8sgpt-operator-controller-manager"
         yield failed(
             name,
             f"{len(waiting)} of {len(ours)} Results were never posted, the oldest for "
-            f"{minutes:.0f} min: the operator does not get through",
+            f"{minutes:.0f} min: the operator does not get through, or pauses after an outage",
             f"{log} | grep -iE 'sink|report'   # what it may say: k8sgpt/README.md, "
             '"When no message comes"',
         )

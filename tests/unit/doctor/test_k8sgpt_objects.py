@@ -255,6 +255,12 @@ def test_a_slow_analysis_may_take_its_time_to_post() -> None:
     (check,) = check_posts(k8sgpt(**spec), [result(90)], NOW, log="")
     assert check.health is Health.OK
     secret_only = k8sgpt(sink={"type": "mattermost", "secret": SECRET})
+    just_set = k8sgpt(sink={"type": "mattermost", "webhook": GOOD})
+    assert isinstance(just_set.value, dict)
+    changed = [{"time": (NOW - timedelta(minutes=9 * n)).isoformat()} for n in (0, 1)]
+    just_set.value["metadata"]["managedFields"] = changed
+    (check,) = check_posts(just_set, [result(90)], NOW, log="")
+    assert check.health is Health.OK
     assert list(check_posts(secret_only, [result(90)], NOW, log="")) == []
 
 
