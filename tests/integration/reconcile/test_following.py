@@ -2,11 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import NoReturn
 
 import pytest
 
+from aegis_sink.cluster.connection import Connection
+from aegis_sink.cluster.errors import ClusterUnavailable
 from aegis_sink.cluster.results import (
     Began,
     Changed,
@@ -18,6 +22,7 @@ from aegis_sink.cluster.results import (
     Pace,
     Results,
 )
+from tests.acceptance import virtual_time
 from tests.fakes.results_api import RESULTS, ResultsApi, connection, result
 from tests.integration.reconcile.conftest import PACE, until
 
@@ -230,6 +235,27 @@ async def test_a_server_that_begins_is_asked_again_until_it_answers(
         assert reader.hindered[0].hindrance == "away"
         api.away = None
         await until(lambda: "shopone" in reader.known)
+
+
+@pytest.mark.parametrize(("jitter", "waits"), [(1.0, [1, 2, 4, 8, 8]), (0.0, [0.5, 1, 2, 4, 4])])
+def test_each_failure_doubles_the_wait_up_to_a_limit(jitter: float, waits: list[float]) -> None:
+    tries: list[float] = []
+
+    class Away(Connection):
+        async def read(self, *_: object, **__: object) -> NoReturn:
+            tries.append(asyncio.get_running_loop().time())
+            raise ClusterUnavailable("etcd is away")
+
+    async def follow() -> None:
+        pace = Pace(first_wait=1, longest_wait=8)
+        results = Results(Away(), "", pace, lambda: jitter, lambda reason: None)
+        async with aclosing(results.follow()) as news:
+            async for _ in news:
+                if len(tries) > len(waits):
+                    return
+
+    virtual_time.run(follow())
+    assert [after - before for before, after in pairwise(tries)] == waits
 
 
 async def test_retry_after_is_obeyed(api: ResultsApi) -> None:
