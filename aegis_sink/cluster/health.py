@@ -12,12 +12,13 @@ from aegis_sink.cluster.visit import Visit
 
 
 class Health(StrEnum):
-    """How an object looks. `UNKNOWN`: it may not be read, or its kind says nothing of it."""
+    """How an object looks. `UNKNOWN`: its kind says nothing of it. `UNREAD`: it may not be read."""
 
     WELL = "well"
     ILL = "ill"
     GONE = "gone"
     UNKNOWN = "unknown"
+    UNREAD = "unread"
 
 
 async def judge(visit: Visit) -> Health:
@@ -35,7 +36,7 @@ async def judge(visit: Visit) -> Health:
     except ObjectGone:
         return Health.GONE
     except (ClusterRefused, BudgetSpent):
-        return Health.UNKNOWN
+        return Health.UNREAD
     return _health(looks_healthy(document) if visit.healthy is None else visit.healthy)
 
 

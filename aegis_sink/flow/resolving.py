@@ -29,7 +29,9 @@ VANISHED_HELD = "all Results of its K8sGPT CR vanished at once, which may be a f
 HIDDEN_LIMIT = timedelta(hours=1)
 """Another object took the Result: after this, this one counts as over. One whose incident has
 nothing else is judged, and only then when it cannot be."""
-ILL_RECHECK = timedelta(minutes=5)
+UNREAD_LIMIT = timedelta(hours=1)
+"""An object may not be read: after this K8sGPT's silence alone counts as its end."""
+RECHECK = timedelta(minutes=5)
 FALLING = 10
 """So many incidents that ended within the hold may be the beginning of all of them."""
 MOST_JUDGED = 20
@@ -71,7 +73,11 @@ class Resolving:
         ill = [ref for ref, state in health.items() if state is Health.ILL]
         if ill:
             await self._still_ill(incident, gone, ill[0], now)
-            return self._held(now + ILL_RECHECK, f"{ill[0]} does not look well")
+            return self._held(now + RECHECK, f"{ill[0]} does not look well")
+        unread = [ref for ref, state in health.items() if state is Health.UNREAD]
+        if unread and now < (limit := gone.at + UNREAD_LIMIT):
+            because = f"{unread[0]} may not be read, so whether it is well is not known"
+            return self._held(min(limit, now + RECHECK), because)
         if gone.how == endings.HIDDEN and Health.UNKNOWN in health.values():
             limit = gone.at + HIDDEN_LIMIT
             if now < limit:
@@ -112,7 +118,11 @@ class Resolving:
         gone = endings.gone(connection, incident_id, since=now - self.hold)
         if gone is None or gone.at != seen.at or not incidents.lives(connection, incident_id):
             return  # it came back while the cluster was asked
-        told = [f"{ref} is {state}" for ref, state in health.items() if state is not Health.UNKNOWN]
+        told = [
+            f"{ref} {'may not be read' if state is Health.UNREAD else f'is {state}'}"
+            for ref, state in health.items()
+            if state is not Health.UNKNOWN
+        ]
         reason = "; ".join(["K8sGPT no longer reports it", *told[:3]])
         incidents.set_state(
             connection, incident_id, State.RESOLVED, at=now, what="resolved", reason=reason

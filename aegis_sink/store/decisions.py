@@ -45,6 +45,25 @@ def keep(connection: Connection, incident_id: str, decided: Decided) -> None:
         return
     if connection.execute(select(_i.id).where(_i.id == incident_id)).first() is None:
         return  # it was dropped, being old, while the stage ran
+    _add(connection, incident_id, decided)
+
+
+def hold(connection: Connection, incident_id: str, *, at: datetime, until: datetime) -> None:
+    """What nothing shows any more is not over yet: a new hold, also where there was one before."""
+    _add(connection, incident_id, Decided(at, jobs.RESOLVE, HELD, MAY_COME_BACK, until))
+
+
+def decisions_of(connection: Connection, incident_id: str) -> tuple[Decided, ...]:
+    """All decisions of an incident, oldest first."""
+    rows = connection.execute(
+        select(_d.at, _d.stage, _d.what, _d.because, _d.wait_until, _d.route)
+        .where(_d.incident_id == incident_id)
+        .order_by(_d.id)
+    )
+    return tuple(Decided(*row) for row in rows)
+
+
+def _add(connection: Connection, incident_id: str, decided: Decided) -> None:
     connection.execute(
         tables.decisions.insert().values(
             incident_id=incident_id,
@@ -56,18 +75,3 @@ def keep(connection: Connection, incident_id: str, decided: Decided) -> None:
             route=decided.route,
         )
     )
-
-
-def hold(connection: Connection, incident_id: str, *, at: datetime, until: datetime) -> None:
-    """What nothing shows any more is not over yet."""
-    keep(connection, incident_id, Decided(at, jobs.RESOLVE, HELD, MAY_COME_BACK, until))
-
-
-def decisions_of(connection: Connection, incident_id: str) -> tuple[Decided, ...]:
-    """All decisions of an incident, oldest first."""
-    rows = connection.execute(
-        select(_d.at, _d.stage, _d.what, _d.because, _d.wait_until, _d.route)
-        .where(_d.incident_id == incident_id)
-        .order_by(_d.id)
-    )
-    return tuple(Decided(*row) for row in rows)

@@ -9,9 +9,10 @@ from aegis_sink.cluster.health import Health
 from aegis_sink.dialects.table import read
 from aegis_sink.flow.reconciler import NotListed
 from aegis_sink.flow.replay import Replay
-from aegis_sink.flow.resolving import HIDDEN_LIMIT, VANISHED_LIMIT
+from aegis_sink.flow.resolving import HIDDEN_LIMIT, RECHECK, UNREAD_LIMIT, VANISHED_LIMIT
 from aegis_sink.model import NoticeReason, ObjectRef, Severity, State
 from aegis_sink.store import incidents, listing
+from aegis_sink.store.decisions import HELD, decisions_of
 from aegis_sink.store.listing import Filter
 from tests.fakes.results_api import result
 from tests.integration.flow.conftest import GROUP_WAIT, HOLD, START
@@ -185,6 +186,22 @@ async def test_deleted_and_back_within_the_hold_nobody_hears_of_it(sink: Sink) -
     assert sink.flow.channel.replies == told
 
 
+async def test_each_hold_is_a_decision_of_its_own(sink: Sink) -> None:
+    sink.start()
+    for _ in range(2):
+        sink.api.put(result("shop/api-1", CRASH))
+        await sink.seen()
+        await sink.after(WAIT)
+        sink.api.delete()
+        await sink.seen()
+    page = await sink.flow.database.read(lambda c: listing.page(c, Filter()))
+    (incident,) = page.incidents
+    decided = await sink.flow.database.read(lambda c: decisions_of(c, incident.id))
+    first, second = (one for one in decided if one.what == HELD)
+    assert second.at >= first.at + timedelta(seconds=WAIT)
+    assert second.wait_until == second.at + timedelta(seconds=HOLD_SECONDS)
+
+
 async def test_back_later_it_is_reopened_in_the_same_thread(sink: Sink) -> None:
     sink.api.put(result("shop/api-1", CRASH))
     sink.start()
@@ -218,6 +235,25 @@ async def test_an_object_that_still_looks_ill_keeps_its_incident_open(sink: Sink
     sink.flow.cluster.looks[ref] = Health.WELL
     await sink.after(300)
     assert sink.messages == ["resolved"]
+
+
+async def test_an_object_that_may_not_be_read_is_not_taken_for_well(sink: Sink) -> None:
+    api, web = (ObjectRef("Pod", name, "shop") for name in ("api-1", "web-1"))
+    sink.flow.cluster.looks = {api: Health.UNREAD, web: Health.UNREAD}
+    sink.api.put(*(result(f"shop/{name}", CRASH) for name in ("api-1", "web-1", "stays-1")))
+    sink.start()
+    await sink.seen()
+    await sink.after(WAIT)
+    sink.api.delete("shopapi1", "shopweb1")
+    await sink.seen()
+    await sink.after(HOLD_SECONDS * 2)
+    assert await states(sink) == ["open", "open", "open"]
+    # The right is given, and one is seen to be well; the other is never seen.
+    sink.flow.cluster.looks[api] = Health.WELL
+    await sink.after(RECHECK.total_seconds())
+    assert sorted(await states(sink)) == ["open", "open", "resolved"]
+    await sink.after(UNREAD_LIMIT.total_seconds())
+    assert sorted(await states(sink)) == ["open", "resolved", "resolved"]
 
 
 async def test_an_end_waits_for_an_api_server_that_is_away(sink: Sink) -> None:

@@ -12,6 +12,7 @@ from aiohttp import web
 from aegis_sink.cluster.client import KubernetesCluster, NoCluster, connect
 from aegis_sink.cluster.configuration import load_transport
 from aegis_sink.cluster.errors import ClusterRefused, ClusterUnavailable
+from aegis_sink.cluster.health import Health
 from aegis_sink.cluster.shared import Shared
 from aegis_sink.dialects.result import parse_result
 from aegis_sink.model import Finding, ObjectRef, OwnerChain
@@ -264,3 +265,13 @@ async def test_a_fetch_goes_on_when_the_first_who_asked_gives_up() -> None:
     first.cancel()
     go.set()
     assert await second == 7
+
+
+@pytest.mark.parametrize("kind", ["Pod", "Service"])
+async def test_what_may_not_be_read_is_neither_well_nor_gone(
+    api: FakeApi, cluster: KubernetesCluster, kind: str
+) -> None:
+    ref = ObjectRef(kind, "web", "shop")
+    assert await cluster.health(ref) is Health.GONE
+    api.refuse(f"{kind.lower()}s", 403)
+    assert await cluster.health(ref) is Health.UNREAD
