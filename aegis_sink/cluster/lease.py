@@ -83,7 +83,7 @@ class Elector:
             self._shared = shared = await self._acquire()
             self.leading = True
             working = asyncio.ensure_future(work())
-            keeping = asyncio.create_task(self._keep() if shared else _for_ever())
+            keeping = asyncio.create_task(self._keep() if shared else self._until_given())
             try:
                 await asyncio.wait({working, keeping}, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -208,6 +208,15 @@ class Elector:
                 )
                 return
 
+    async def _until_given(self) -> None:
+        """Until there is a lease for us after all: then whoever worked alone agrees by it."""
+        while True:
+            await asyncio.sleep(self.timing.duration)
+            with suppress(ClusterError):
+                await self._try()
+                log.info("there is a lease %s now: this replica asks for it", self.name)
+                return
+
     async def _renew(self) -> bool:
         if await self._write("update", self._held):
             return True
@@ -242,7 +251,3 @@ class Elector:
 
     def _pause(self) -> float:
         return self.timing.retry * (0.5 + self.jitter() / 2)
-
-
-async def _for_ever() -> None:
-    await asyncio.Event().wait()

@@ -1,6 +1,7 @@
 """Of several replicas one reads Results: never two at once, and never none for long."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -123,3 +124,17 @@ async def test_without_the_right_to_leases_it_works_alone_and_says_so(api: Resul
         await until(lambda: log == ["a begins"])
         assert "works without a lease" in a.elector.state
         assert 'resources: ["leases"]' in a.elector.state
+
+
+async def test_those_who_worked_alone_agree_once_the_right_is_given(api: ResultsApi) -> None:
+    api.lease_allowed = False
+    log: list[str] = []
+    timing = Timing(duration=0.3, renew=0.2, retry=0.1)
+    async with replica(api, "a", log, timing) as a, replica(api, "b", log, timing) as b:
+        await until(lambda: len(log) == 2)
+        api.lease_allowed = True
+        await until(lambda: len(log) == 5)  # both end, and one begins
+        await until(lambda: a.elector.leading != b.elector.leading)
+        leader = (a if a.elector.leading else b).elector.identity
+        once = {"a begins": 1, "a ended": 1, "b begins": 1, "b ended": 1}
+        assert Counter(log) == once | {f"{leader} begins": 2}
