@@ -86,6 +86,7 @@ class Connection(HttpToolsProtocol):
         self._reader_timer: asyncio.TimerHandle | None = None
         self._in_head = False
         self._head_bytes = 0
+        self._behind_another = False
         self._last_request = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -107,11 +108,13 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
+        self._behind_another = False
         self._read(data)
         if self.transport.is_closing():
             return
         if self._in_head:
-            self._head_bytes += len(data)
+            # Where a head began behind another request is not known: it counts from the next bytes.
+            self._head_bytes += 0 if self._behind_another else len(data)
             if self._head_bytes > self._limits.head_bytes:
                 self._cut("head_too_large")
                 self.transport.write(_TOO_MUCH)
@@ -141,6 +144,7 @@ class Connection(HttpToolsProtocol):
         """The parser saw a request's last byte."""
         if self._stops_for_upgrade():
             return
+        self._behind_another = True
         self._request_arrived()
         self._last_request = self.loop.time()
         super().on_message_complete()

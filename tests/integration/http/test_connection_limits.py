@@ -219,6 +219,17 @@ async def test_a_head_without_end_is_431(serve: Any) -> None:
         assert (await cuts(served))["head_too_large"] == 1
 
 
+async def test_a_head_begun_behind_other_requests_is_as_long_as_itself(serve: Any) -> None:
+    async with serve(Limits(head_bytes=4096)) as served:
+        reader, writer = await served.connect()
+        one = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
+        writer.write(one * 200 + one[:9])
+        for _ in range(200):
+            assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+        writer.write(one[9:])
+        assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+
+
 async def test_who_does_not_read_the_answers_is_cut_off(serve: Any) -> None:
     async with serve(Limits(reader_seconds=0.3)) as served:
         _, writer = await served.connect()
