@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from tests.cluster.api import Api, Object
+from tests.cluster.api import Api, Object, account, shipped_rules
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.test_results_watched import bind, service_account
 from tests.fakes.k8sgpt_operator import Aborted, FakeOperator, always_there, over_http
@@ -206,6 +206,8 @@ async def story(
     results_crd: None,
 ) -> AsyncIterator[Story]:
     token = await service_account(api, namespace)
+    others = [rule for rule in shipped_rules() if "results" not in rule["resources"]]
+    await api.apply(*account("sink", namespace, others))
     await bind(api, namespace)
     cluster, port = SmallCluster(), free_port()
     for name in ("api", "web", "cart", "pay"):
