@@ -1,6 +1,7 @@
 """The numbers at `/metrics`. Every name is documented in docs/operations.md; a test compares."""
 
 from collections.abc import Callable, Mapping
+from math import nan
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -135,9 +136,17 @@ class Metrics:
         )
         self._leading = Gauge(
             "aegis_sink_reconciler_leading",
-            "1 on the replica that watches Results, else 0.",
+            "1 on the replica whose turn it is to read Results, else 0.",
             registry=self.registry,
         )
+        self._reading = Gauge(
+            "aegis_sink_reconciler_reading",
+            "1 on the replica that reads Results; 0 on others and while they cannot be read; "
+            "NaN without a cluster.",
+            registry=self.registry,
+        )
+        for gauge in (self._results_age, self._reading):
+            gauge.set(nan)
 
     def watch_results(
         self,
@@ -146,12 +155,14 @@ class Metrics:
         listed_seconds: Callable[[], float],
         held: Callable[[], float],
         leading: Callable[[], float],
+        reading: Callable[[], float],
     ) -> None:
         """Where the numbers of the reconciler come from, asked at each scrape."""
         self._results.set_function(seen)
         self._results_age.set_function(listed_seconds)
         self._held.set_function(held)
         self._leading.set_function(leading)
+        self._reading.set_function(reading)
 
     def count_restart(self, reason: str) -> None:
         """A list or a watch of Results began anew."""

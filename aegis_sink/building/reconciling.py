@@ -34,8 +34,13 @@ class Reconciling:
 
     @property
     def leading(self) -> bool:
-        """Whether this replica reads Results."""
+        """Whether it is this replica's turn to read Results."""
         return self.elector is None or self.elector.leading
+
+    @property
+    def reads(self) -> bool:
+        """Whether this replica reads Results, and can."""
+        return self.leading and self.reconciler.reads
 
     async def once(self) -> Report:
         """Have a list taken now; NotListed with the reason when this replica cannot."""
@@ -98,6 +103,7 @@ def build_reconciling(
         listed_seconds=listed_seconds,
         held=lambda: sum(held.incidents for held in reconciler.held),
         leading=lambda: float(reconciling.leading),
+        reading=lambda: float(reconciling.reads),
     )
     return reconciling
 

@@ -106,6 +106,11 @@ class Pace:
     first_wait: float = 0.5
     longest_wait: float = 30.0
 
+    @property
+    def longest_resync(self) -> float:
+        """`resync` with the most jitter."""
+        return self.resync * 1.1
+
 
 @dataclass(slots=True)
 class Results:
@@ -182,7 +187,8 @@ class Results:
     async def _watch(self) -> AsyncIterator[Watched | Changed]:
         """What changes after the list, until a new one is due or asked for."""
         loop = asyncio.get_running_loop()
-        resync_at = loop.time() + self.pace.resync * (1 + self.jitter() / 10)
+        spread = self.pace.longest_resync - self.pace.resync
+        resync_at = loop.time() + self.pace.resync + spread * self.jitter()
         while not self._asked.is_set() and loop.time() < resync_at:
             opened = loop.time()
             try:

@@ -47,6 +47,8 @@ BATCH = 200
 AT_ONCE = 20
 """Results that are read before others get their turn."""
 RETRY_SECONDS = 2.0
+LIST_GRACE = timedelta(minutes=5)
+"""How long the next list may be on its way: with very many Results it takes a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,18 @@ class Reconciler:
     def seen(self) -> int:
         """How many Results there are."""
         return len(self._mirror)
+
+    @property
+    def reads(self) -> bool:
+        """Whether what is known of the Results is what they say now."""
+        return self._listed_lately and (self.unwatched or not self.hindered)
+
+    @property
+    def _listed_lately(self) -> bool:
+        if self.listed_at is None:
+            return False
+        due = self.listed_at + timedelta(seconds=self.results.pace.longest_resync)
+        return self.clock() < due + LIST_GRACE
 
     async def run(self) -> None:
         """Follow the Results as long as this replica `leads`."""
@@ -326,7 +340,8 @@ class Reconciler:
         if self.listed_at is not None and (self.unwatched or not self.hindered):
             age = max(0, round((self.clock() - self.listed_at).total_seconds()))
             how = f"not watched: {self.hindered}" if self.unwatched else "watched"
-            parts = [f"{how}, {self.seen} Results, listed {age} s ago"]
+            since = "" if self._listed_lately else ", and not whole since: the log says why"
+            parts = [f"{how}, {self.seen} Results, listed {age} s ago{since}"]
         parts += [
             f"all Results of K8sGPT CR {held.k8sgpt or '(no name)'} vanished at once, "
             f"{held.incidents} incidents are held open (the CR's namespace: {held.namespace})"

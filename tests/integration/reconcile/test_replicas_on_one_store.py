@@ -4,12 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from math import isnan
 
 import pytest
 
-from aegis_sink.building.reconciling import Reconciling, reconcile_now
+from aegis_sink.building.reconciling import Reconciling, build_reconciling, reconcile_now
+from aegis_sink.cluster.client import KubernetesCluster
 from aegis_sink.cluster.lease import Elector, Timing
 from aegis_sink.flow.reconciler import NotListed
+from aegis_sink.metrics import Metrics
+from aegis_sink.settings import load
 from tests.fakes.results_api import connection, result
 from tests.integration.reconcile.conftest import PACE, PATIENCE_SECONDS, Sink, make_sink, until
 
@@ -47,6 +51,7 @@ async def test_what_one_took_in_the_next_knows_and_what_came_between_it_finds(si
             await sink.flow.after(10)
             assert sink.messages == ["open"]
             assert b.reconciler.listed_at is None
+            assert (a.reads, b.reads) == (True, False)
     sink.api.put(result("shop/web-1", CRASH.format("web")))
     async with replica(sink, "b") as b:
         await until(lambda: b.reconciler.listed_at)
@@ -74,3 +79,32 @@ async def test_who_asks_for_a_list_does_not_wait_without_end(sink: Sink) -> None
     """The reconciler does not run, so nobody takes the list."""
     with pytest.raises(NotListed, match=r"within 0\.01 s"):
         await reconcile_now(Reconciling(sink.reconciler, None), seconds=0.01)
+
+
+async def test_the_numbers_say_that_results_are_read_and_that_they_are_not(sink: Sink) -> None:
+    metrics = Metrics()
+
+    def reading() -> float | None:
+        return metrics.registry.get_sample_value("aegis_sink_reconciler_reading")
+
+    assert isnan(reading() or 0), "without a cluster there is nothing to read"
+    sink.api.installed = False
+    cluster = KubernetesCluster(connection(sink.api), redact=str)
+    reconciling = build_reconciling(
+        load({}).settings,
+        cluster,
+        sink.flow.database,
+        redact=str,
+        clock=sink.flow.clock,
+        new_id=sink.flow.ids,
+        wake=lambda: None,
+        metrics=metrics,
+    )
+    running = asyncio.create_task(reconciling.run())
+    await until(lambda: reconciling.reconciler.hindered)
+    assert reading() == 0
+    sink.api.installed = True
+    await until(lambda: reading() == 1)
+    running.cancel()
+    await asyncio.wait({running})
+    await cluster.close()

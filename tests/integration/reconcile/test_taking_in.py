@@ -7,7 +7,7 @@ import pytest
 
 from aegis_sink.cluster.health import Health
 from aegis_sink.dialects.table import read
-from aegis_sink.flow.reconciler import NotListed
+from aegis_sink.flow.reconciler import LIST_GRACE, NotListed
 from aegis_sink.flow.replay import Replay
 from aegis_sink.flow.resolving import HIDDEN_LIMIT, RECHECK, UNREAD_LIMIT, VANISHED_LIMIT
 from aegis_sink.model import NoticeReason, ObjectRef, Severity, State
@@ -632,3 +632,34 @@ async def test_a_result_with_what_nobody_expected_is_told_all_the_same(
     sink.api.put({**one, "spec": {**one["spec"], **odd}})
     assert (await sink.reconciler.look()).new == 1
     assert (await sink.reconciler.look()).known == 1
+
+
+async def test_results_are_said_to_be_read_while_they_are(sink: Sink) -> None:
+    assert not sink.reconciler.reads
+    sink.start()
+    await sink.seen()
+    assert sink.reconciler.reads
+    for name, ill in (("installed", False), ("allowed", False), ("away", (503, ""))):
+        well = getattr(sink.api, name)
+        setattr(sink.api, name, ill)
+        sink.api.cut()
+        await until(lambda: not sink.reconciler.reads)
+        setattr(sink.api, name, well)
+        await until(lambda: sink.reconciler.reads)
+    sink.api.watch_allowed = False  # they are listed again and again
+    sink.api.cut()
+    await until(lambda: sink.reconciler.unwatched)
+    assert sink.reconciler.reads
+
+
+async def test_results_whose_next_list_does_not_come_are_not_said_to_be_read(sink: Sink) -> None:
+    sink.start()
+    await sink.seen()
+    await sink.after(sink.pace.resync * 1.1)
+    assert sink.reconciler.reads
+    await sink.after(LIST_GRACE.total_seconds() + 1)
+    assert not sink.reconciler.reads
+    assert "listed 4261 s ago, and not whole since: the log says why" in sink.reconciler.status()
+    await sink.seen()
+    assert sink.reconciler.reads
+    assert sink.reconciler.status() == "watched, 0 Results, listed 0 s ago"

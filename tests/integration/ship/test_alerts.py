@@ -18,6 +18,11 @@ JOBS = f'aegis_sink_job_seconds_count{{{OURS},stage="collect",outcome='
 QUESTIONS = f"aegis_sink_model_seconds_count{{{OURS},outcome="
 
 
+def replica(pod: str) -> str:
+    """Whether this one reads Results."""
+    return f'aegis_sink_reconciler_reading{{{OURS},pod="{pod}"}}'
+
+
 def failing_posts() -> str:
     """A counter of posts that all fail, one sample in 30 s for 3 hours: K8sGPT's operator tries
     again after 5 ms, doubling up to 1000 s, and analyses for 2 minutes each time."""
@@ -56,6 +61,11 @@ CASES = [
     Case("InboxStays", "emptied each minute", {f"aegis_sink_inbox_posts{{{OURS}}}": "5 0 5 0 5 0 5 0 5 0 5 0 5 0 5 0 5 0 5 0 5 0 5 0 5 0"}, [], [11, 12]),
     Case("Quarantine", "a body that nobody looked at", {f"aegis_sink_quarantine_items{{{OURS}}}": "1x60"}, [16], [14]),
     Case("Quarantine", "empty", {f"aegis_sink_quarantine_items{{{OURS}}}": "0x60"}, [], [16]),
+    Case("ResultsNotRead", "no replica reads them", {replica("a"): "0x60", replica("b"): "0x60"}, [16], [14]),
+    Case("ResultsNotRead", "it read them before", {replica("a"): "1x20 0x60"}, [26], [11, 24]),
+    Case("ResultsNotRead", "a follower beside the one that reads", {replica("a"): "1x60", replica("b"): "0x60"}, [], [16, 30]),
+    Case("ResultsNotRead", "one takes over from the other", {replica("a"): "1x20 0x60", replica("b"): "0x22 1x60"}, [], [16, 30]),
+    Case("ResultsNotRead", "no cluster to read them from", {replica("a"): "NaN " * 60}, [], [16, 30]),
     Case("StageFails", "each five minutes", {f'{JOBS}"failed"}}': "1x9 2x9 3x9 4x9 5x9 6x9 7x9 8x9"}, [35], [10]),
     Case("StageFails", "it failed before and works", {f'{JOBS}"failed"}}': "7x90", f'{JOBS}"done"}}': "0+1x90"}, [], [20, 40]),
     Case("CannotTell", "Slack refuses", {f'aegis_sink_jobs_failing{{{OURS},stage="tell"}}': "1x60"}, [16], [14]),
