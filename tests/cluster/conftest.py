@@ -1,5 +1,6 @@
 """A real API server for tests: one for each test process, a namespace for each test."""
 
+import asyncio
 import secrets
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -14,6 +15,8 @@ from tests.binaries import Binaries, NoBinaries, binaries
 from tests.cluster.api import Api, account, crd, shipped_rules
 from tests.cluster.control_plane import ControlPlane, Unavailable, control_plane
 from tests.cluster.kubelet import Kubelet, kubelet
+from tests.cluster.prometheus_operator import GROUP as PROMETHEUS_OPERATOR
+from tests.cluster.prometheus_operator import crd as prometheus_operator_crd
 
 Run = Callable[..., str]
 AS_SHIPPED = "as-shipped"
@@ -128,6 +131,18 @@ async def k8sgpt_operator(api: Api) -> None:
     for name in ("results", "k8sgpts"):
         await api.apply(crd(name))
         await served(api, name)
+
+
+@pytest.fixture
+async def prometheus_operator(api: Api) -> None:
+    """As after the install of the Prometheus operator: its own CRDs of what the chart renders."""
+    for plural in ("servicemonitors", "prometheusrules"):
+        try:
+            definition = await asyncio.to_thread(prometheus_operator_crd, plural)
+        except Unavailable as reason:
+            pytest.skip(str(reason))
+        await api.apply(definition)
+        await served(api, plural, PROMETHEUS_OPERATOR)
 
 
 async def served(api: Api, plural: str, group: str = "core.k8sgpt.ai") -> None:

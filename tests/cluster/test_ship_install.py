@@ -343,6 +343,36 @@ async def test_the_api_server_knows_every_field_that_is_rendered(
     assert told.count("server dry run") == len(known)
 
 
+OTHER_LABELS = {
+    "serviceMonitor": {"interval": "1m", "labels": {"release": "prometheus"}},
+    "prometheusRule": {"labels": {"release": "prometheus"}},
+}
+
+
+@pytest.mark.usefixtures("prometheus_operator")
+@pytest.mark.parametrize("values", [{}, OTHER_LABELS], ids=["full", "others' labels"])
+async def test_the_prometheus_operators_own_definitions_know_every_field_that_is_rendered(
+    kubectl: Run, helm: Run, namespace: str, values: dict[str, Any], tmp_path: Path
+) -> None:
+    given, rendered = tmp_path / "values.yaml", tmp_path / "rendered.yaml"
+    given.write_text(json.dumps(values))
+    chosen = str(CHART / "profiles" / "full.yaml")
+    text = helm(
+        "template", "aegis-sink", str(CHART), "-n", namespace, "-f", chosen, "-f", str(given)
+    )
+    watched = [d for d in yaml.safe_load_all(text) if d and "monitoring" in d["apiVersion"]]
+    assert {one["kind"] for one in watched} == {"ServiceMonitor", "PrometheusRule"}
+    rendered.write_text(yaml.safe_dump_all(watched))
+    for kind in ("servicemonitors", "prometheusrules"):
+        await until_it_lists(kubectl, f"{kind}.monitoring.coreos.com")
+    kubectl("apply", "--validate=strict", "-f", str(rendered))
+    for one in watched:
+        stored = json.loads(
+            kubectl("get", one["kind"], "aegis-sink", "-n", namespace, "-o", "json")
+        )
+        assert stored["spec"] == one["spec"]
+
+
 @pytest.mark.usefixtures("k8sgpt_operator")
 async def test_names_that_look_like_numbers_are_taken(
     api: Api, kubectl: Run, helm: Run, tmp_path: Path
