@@ -4,11 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from aegis_sink.model import Finding, Incident, OwnerChain
+from aegis_sink.model import Finding, Incident, ObjectRef, OwnerChain
 from aegis_sink.model.facts import Facts
 from aegis_sink.store import listing, notices
 from aegis_sink.store.database import Connection
 from aegis_sink.triage.grouping import (
+    FROM_OUTSIDE,
     SHOWS,
     WORKLOADS,
     Joining,
@@ -22,22 +23,32 @@ from aegis_sink.triage.grouping import (
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """The finding that an incident is about, and all errors that tell what is wrong."""
+    """The finding that an incident is about, all errors that tell what is wrong, and all objects
+    that show it."""
 
     finding: Finding
     errors: tuple[str, ...]
+    objects: tuple[ObjectRef, ...] = ()
 
 
 def lead_of(findings: Sequence[Finding]) -> Lead:
-    """The first cause, with the errors of all causes; where there are only symptoms, the first.
+    """The first cause, with the errors of all causes; where there are only symptoms, the first of
+    those nearest to the workload: an HPA or Service says less, an Ingress least.
 
     So an incident keeps its fingerprint when symptoms join it and when they go.
     """
+    objects = tuple(dict.fromkeys(finding.object for finding in findings))
     causes = [finding for finding in findings if not is_symptom(finding.errors)]
     if not causes:
-        return Lead(findings[0], findings[0].errors)
+        first = min(findings, key=lambda finding: _distance(finding.object.resource_kind))
+        return Lead(first, first.errors, objects)
     first = next((finding for finding in causes if finding.errors), causes[0])
-    return Lead(first, tuple(dict.fromkeys(error for one in causes for error in one.errors)))
+    errors = tuple(dict.fromkeys(error for one in causes for error in one.errors))
+    return Lead(first, errors, objects)
+
+
+def _distance(kind: str) -> int:
+    return (kind in SHOWS) + (kind in FROM_OUTSIDE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +70,21 @@ def relations(
     owners: OwnerChain,
     *,
     now: datetime,
-    facts: Iterable[Facts] = (),
+    facts: Iterable[Facts] | None = None,
 ) -> Relations:
-    """How it is related to the open incidents of its namespace.
+    """How it is related to the open incidents of its namespace; `facts` are None before its
+    evidence was read.
 
     One that people were told about keeps its message, so that it joins no other.
     """
     if notices.root_of(connection, incident_id) is not None:
         return Relations()
     ref = lead.finding.object
-    leads_to = trail(ref, lead.errors, owner=owners.subject, facts=facts)
+    if facts is None and ref.resource_kind in FROM_OUTSIDE:
+        return Relations()  # whether what is behind it is there, only the cluster says
+    leads_to = trail(
+        ref, lead.errors, owner=owners.subject, facts=facts or (), objects=lead.objects
+    )
     names = {ref.name, owners.subject.name, *leads_to.names}
     found = listing.open_in(
         connection,
@@ -77,12 +93,13 @@ def relations(
         names=names,
         beside_kinds=WORKLOADS,
         evidence_of=SHOWS,
+        shown_by=leads_to.behind,
     )
     others = [one for one in found if one.id != incident_id]
     joining = incident_to_join(ref, lead.errors, leads_to, others, now=now)
     if joining is not None:
         return Relations(joining)
-    if not leads_to.workloads:
+    if not leads_to.workloads and not leads_to.services:
         return Relations()
     return Relations(shown_by=tuple(one.id for one in others if _shows(one, leads_to)))
 

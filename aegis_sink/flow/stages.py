@@ -116,7 +116,7 @@ class Investigation:
         collected = await self.cluster.collect(first, owners)
         collected = replace(collected, missing=(*collected.missing, *lacks))
         facts = tuple(e.facts for e in collected.evidence if isinstance(e.facts, LEADING))
-        if facts and await self._joined(job.incident_id, lead, owners, facts):
+        if await self._joined(job.incident_id, lead, owners, facts):
             return Done()
         case = Case(first.cluster, owners.subject, tuple(completed), collected)
         assessment = await self._assess(case)
@@ -141,7 +141,11 @@ class Investigation:
         return await asyncio.to_thread(assess, case, self.playbooks, always_ask=self.always_ask)
 
     async def _joined(
-        self, incident_id: str, lead: Lead, owners: OwnerChain, facts: tuple[Facts, ...] = ()
+        self,
+        incident_id: str,
+        lead: Lead,
+        owners: OwnerChain,
+        facts: tuple[Facts, ...] | None = None,
     ) -> bool:
         """Whether it became part of the incident of the same workload, which is collected anew."""
 

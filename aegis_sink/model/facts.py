@@ -233,6 +233,8 @@ class IngressFacts(Facts):
     missing_services: tuple[str, ...] = ()
     missing_service_ports: tuple[str, ...] = ()
     backends_without_endpoints: tuple[str, ...] = ()
+    unwell_pods: tuple[str, ...] = ()
+    """The pods behind these, none of which is ready."""
     tls_secrets: tuple[str, ...] = ()
     """Names only. Whether they exist is not read: Secrets are never read."""
     services: tuple[str, ...] = ()

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, and_, func, not_, or_, select
 
-from aegis_sink.model import Incident, MuteKind, State
-from aegis_sink.store import history, incidents, tables
+from aegis_sink.model import Incident, MuteKind, ObjectRef, State
+from aegis_sink.store import history, incidents, statements, tables
 
 MOST_PARENTS = 200
 MOST_NEIGHBOURS = 200
@@ -110,16 +110,23 @@ def open_in(
     names: Collection[str],
     beside_kinds: Collection[str],
     evidence_of: Collection[str],
+    shown_by: Collection[ObjectRef] = (),
 ) -> tuple[Incident, ...]:
-    """What is not over in a namespace, oldest first: of subjects with one of the names, and of all
-    whose kind is none of `beside_kinds`. Evidence only of the kinds `evidence_of`.
+    """What is not over in a namespace, oldest first: of subjects with one of the names, of all
+    whose kind is none of `beside_kinds`, and what these objects show (`shown_by`). Evidence only
+    of the kinds `evidence_of`.
     """
+    wanted = [_i.subject_name.in_(names), _i.subject_kind.not_in(beside_kinds)]
+    if shown_by:
+        objects = [(ref.kind, ref.namespace, ref.name) for ref in shown_by]
+        showing = select(tables.findings.c.incident_id).where(statements.one_of(objects))
+        wanted.append(_i.id.in_(showing))
     query = select(tables.incidents).where(
         _i.subject_namespace == namespace,
         _i.cluster == cluster,
         _i.merged_into.is_(None),
         _i.state != State.RESOLVED,
-        or_(_i.subject_name.in_(names), _i.subject_kind.not_in(beside_kinds)),
+        or_(*wanted),
     )
     rows = connection.execute(query.order_by(_i.first_seen, _i.id).limit(MOST_NEIGHBOURS)).all()
     by_incident = incidents.findings_by_incident(connection, [row.id for row in rows])

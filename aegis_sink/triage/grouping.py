@@ -13,21 +13,23 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from aegis_sink.model import Incident, ObjectRef, Severity, State
-from aegis_sink.model.facts import AutoscalerFacts, DisruptionBudgetFacts, Facts
+from aegis_sink.model.facts import AutoscalerFacts, DisruptionBudgetFacts, Facts, IngressFacts
 from aegis_sink.triage.severity import severity
 from aegis_sink.triage.subject import stem, subject_from_name
 
 WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "CronJob", "Job"})
 # Kinds that show how the pods of a workload are, beside the workload itself.
-SHOWS = frozenset({"Service", "HorizontalPodAutoscaler", "PodDisruptionBudget"})
-LEADING = (AutoscalerFacts, DisruptionBudgetFacts)
+SHOWS = frozenset({"Service", "HorizontalPodAutoscaler", "PodDisruptionBudget", "Ingress"})
+# Of these, those whose text is wrong where they show something else.
+FROM_OUTSIDE = frozenset({"Ingress"})
+LEADING = (AutoscalerFacts, DisruptionBudgetFacts, IngressFacts)
 """Facts that tell where their object leads."""
 # What a Service, HPA or PDB told that long before the cause may have had a cause of its own.
 SYMPTOM_LEAD = timedelta(minutes=5)
 TEXT_CHARACTERS = 4096
 
-# K8sGPT's templates (facts/analyzers.md). The Ingress analyzer has none: it says only what an
-# Ingress itself lacks, which is a cause.
+# K8sGPT's templates (facts/analyzers.md). An Ingress that lacks its Service is one where that
+# Service is there after all: `trail` leads nowhere else.
 _SYMPTOM = re.compile(
     r"^Deployment \S+ has \d+ replicas "
     r"|^Deployment \S+ has condition Progressing=False, reason ProgressDeadlineExceeded"
@@ -38,6 +40,7 @@ _SYMPTOM = re.compile(
     r"|^Job \S+ has failed$|^Job has reached the specified backoff limit"
     r"|^the HPA was unable to compute the replica count"
     r"|^(?!SyncFailed)\S*, expected pdb pod label "
+    r"|^Ingress uses the service \S+ which does not exist"
     r"|^pull QPS exceeded$"  # of no image in particular; the kubelet's next text names it
 )
 # A Service has no endpoints at all when its selector is wrong, which is a cause, or when its pods
@@ -46,6 +49,7 @@ _NO_ENDPOINTS = re.compile(r"^Service has no endpoints")
 _NO_ADDRESS = re.compile(
     r" is forbidden: |nodes are available: |MountVolume|unmounted volumes=|pod sandbox"
 )
+_BACKEND = re.compile(r"^Ingress uses the service \S*/(\S{1,63}) which does not exist")
 _LISTED_POD = re.compile(r"Pod/([a-z0-9][a-z0-9.-]{0,252})")
 # A label whose value is, by custom, the workload's name. Others name a release or a tier.
 _NAMING_LABEL = re.compile(
@@ -64,13 +68,18 @@ class Joining:
 @dataclass(frozen=True, slots=True)
 class Trail:
     """Where a finding leads: to workloads and pods; and where these are not known, to whichever
-    workload of the namespace has the name of the object, or one of `hints`."""
+    workload of the namespace has the name of the object, or one of `hints`.
+
+    `services` are those that show it, `behind` those that an Ingress leads to.
+    """
 
     namespace: str
     workloads: frozenset[ObjectRef] = frozenset()
     pods: frozenset[ObjectRef] = frozenset()
     name: str = ""
     hints: frozenset[str] = frozenset()
+    services: frozenset[ObjectRef] = frozenset()
+    behind: frozenset[ObjectRef] = frozenset()
 
     def __bool__(self) -> bool:
         return bool(self.workloads or self.pods or self.name)
@@ -86,6 +95,8 @@ class Trail:
         if self.namespace != other.namespace:
             return False
         if self.workloads & other.workloads or self.pods & other.pods:
+            return True
+        if self.behind & other.services or self.services & other.behind:
             return True
         return self._is_named_by(other) or other._is_named_by(self)
 
@@ -112,16 +123,20 @@ def trail(
     """Where a finding on `ref` leads, or an incident with these `objects`.
 
     `owner` is the subject of the finding's owner chain. A Service's text lists its pods; the
-    target of an autoscaler and the pods of a budget are known from evidence only (`facts`).
+    target of an autoscaler, the pods of a budget and those behind an Ingress are known from
+    evidence only (`facts`).
     """
     pods = frozenset(one for one in (ref, *objects) if one.resource_kind == "Pod")
+    services = frozenset(one for one in (ref, *objects) if one.resource_kind == "Service")
     if owner.resource_kind in WORKLOADS:
-        return Trail(ref.namespace, frozenset({owner}), pods)
+        return Trail(ref.namespace, frozenset({owner}), pods, services=services)
     if ref.resource_kind not in SHOWS:
         name = stem(ref) if ref.resource_kind == "Pod" else ""
-        return Trail(ref.namespace, pods=pods, name=name)
+        return Trail(ref.namespace, pods=pods, name=name, services=services)
     if not is_symptom(errors) and not _has_no_endpoints(errors):
-        return Trail(ref.namespace)
+        return Trail(ref.namespace, services=services)
+    if ref.resource_kind == "Ingress":
+        return _behind(ref.namespace, errors, facts, services)
     listed = [name for text in errors for name in _LISTED_POD.findall(text[:TEXT_CHARACTERS])]
     targets = set()
     for fact in facts:
@@ -134,10 +149,31 @@ def trail(
     owners = {subject_from_name(pod).subject for pod in shown}
     found = targets | {one for one in owners if one.resource_kind in WORKLOADS}
     if found:
-        return Trail(ref.namespace, frozenset(found), shown)
+        return Trail(ref.namespace, frozenset(found), shown, services=services)
     values = (value for text in errors for value in _NAMING_LABEL.findall(text))
     hints = frozenset({*values, *map(stem, shown)})
-    return Trail(ref.namespace, pods=shown, name=ref.name, hints=hints)
+    return Trail(ref.namespace, pods=shown, name=ref.name, hints=hints, services=services)
+
+
+def _behind(
+    namespace: str,
+    errors: Sequence[str],
+    facts: Iterable[Facts],
+    services: frozenset[ObjectRef],
+) -> Trail:
+    """Where an Ingress leads whose Services are there though it was said they are not: made since,
+    or reported themselves. One that is missing, or ready by now, leads nowhere."""
+    named = {name for text in errors for name in _BACKEND.findall(text)}
+    unwell: set[str] = set()
+    for fact in facts:
+        if isinstance(fact, IngressFacts):
+            named &= set(() if fact.missing_services else fact.backends_without_endpoints)
+            unwell |= set(fact.unwell_pods if named else ())
+    pods = frozenset(ObjectRef("Pod", name, namespace) for name in unwell)
+    owners = {subject_from_name(pod).subject for pod in pods}
+    workloads = frozenset(one for one in owners if one.resource_kind in WORKLOADS)
+    behind = frozenset(ObjectRef("Service", name, namespace) for name in named)
+    return Trail(namespace, workloads, pods, services=services, behind=behind)
 
 
 def trail_of(incident: Incident) -> Trail:

@@ -4,7 +4,7 @@ The class is asked for itself: K8sGPT's "class does not exist" is often wrong, s
 ClusterRole lacks ingressclasses (facts/k8sgpt.md §3).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from difflib import get_close_matches
 
 from aegis_sink.cluster.collectors.events import collect_events
@@ -18,6 +18,7 @@ from aegis_sink.model.facts import IngressFacts
 DEFAULT = "ingressclass.kubernetes.io/is-default-class"
 OLD_CLASS = "kubernetes.io/ingress.class"
 SERVICE_NAME = "kubernetes.io/service-name"
+MOST_PODS_NAMED = 10
 MOST_ASKED = 8
 """Backends asked for one by one where a namespace has more Services than are listed."""
 
@@ -101,6 +102,7 @@ def ingress_facts(
         ):
             missing_ports.append(f"{name}:{port}")
     used = list(dict.fromkeys(name for name, _ in asked))
+    without = tuple(_without_endpoints(used, there, slices))
     return IngressFacts(
         ingress_class=wanted,
         class_exists=None if classes is None or not wanted else wanted in names,
@@ -108,7 +110,8 @@ def ingress_facts(
         classes=tuple(names),
         missing_services=tuple(dict.fromkeys(missing)),
         missing_service_ports=tuple(missing_ports),
-        backends_without_endpoints=tuple(_without_endpoints(used, there, slices)),
+        backends_without_endpoints=without,
+        unwell_pods=tuple(sorted(_pods_behind(without, slices or ()))),
         tls_secrets=tuple(
             t.text("secretName") for t in ingress.items("spec", "tls") if t.text("secretName")
         ),
@@ -151,6 +154,17 @@ def _without_endpoints(
             yield name
 
 
+def _pods_behind(services: Collection[str], slices: Iterable[Document]) -> set[str]:
+    """The pods that the endpoints of these Services are."""
+    return {
+        endpoint.text("targetRef", "name")
+        for one in slices
+        if one.labels.get(SERVICE_NAME, "") in services
+        for endpoint in one.items("endpoints")
+        if endpoint.text("targetRef", "kind") == "Pod"
+    }
+
+
 def _lines(ingress: Document, facts: IngressFacts) -> list[str]:
     exists = {True: "exists", False: "does not exist", None: "not known"}[facts.class_exists]
     wanted = f"{facts.ingress_class} ({exists})" if facts.ingress_class else "none named"
@@ -169,6 +183,7 @@ def _lines(ingress: Document, facts: IngressFacts) -> list[str]:
         ("services that do not exist", facts.missing_services),
         ("ports the services do not have", facts.missing_service_ports),
         ("services without ready endpoints", facts.backends_without_endpoints),
+        ("pods behind these, none ready", facts.unwell_pods[:MOST_PODS_NAMED]),
         ("TLS secrets (names; whether they exist is not read)", facts.tls_secrets),
     ):
         if names:

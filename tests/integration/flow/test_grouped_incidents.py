@@ -6,7 +6,7 @@ from itertools import permutations
 import pytest
 
 from aegis_sink.model import Finding, ObjectRef, Severity
-from aegis_sink.model.facts import AutoscalerFacts
+from aegis_sink.model.facts import AutoscalerFacts, IngressFacts
 from tests.integration.flow.conftest import Flow, stated
 
 POD = "api-66959989c5-d222p"
@@ -121,6 +121,83 @@ async def test_an_autoscaler_joins_the_workload_that_its_evidence_names(flow: Fl
     [root] = flow.channel.roots.values()
     assert root.id == told.id
     assert scaler.object in root.objects
+
+
+INGRESS = stated("Ingress", "front", "Ingress uses the service shop/web which does not exist.")
+BEHIND = stated("Service", "web", *SERVICE.errors)
+
+
+@pytest.mark.parametrize("order", list(permutations((CRASH, BEHIND, INGRESS))))
+async def test_an_ingress_joins_what_its_service_shows_in_any_order(
+    flow: Flow, order: tuple[Finding, ...]
+) -> None:
+    for one in order:
+        await flow.post(one)
+        await flow.after(1)
+    await flow.after(10)
+    [root] = flow.channel.roots.values()
+    assert {ref.kind for ref in root.objects} == {"Pod", "Service", "Ingress"}
+    assert root.title == "Deployment shop/api: container api keeps crashing"
+    assert root.failure_class == "container api ends: Error"
+
+
+SCALER = stated("HorizontalPodAutoscaler", "api", HPA_TEXT)
+
+
+@pytest.mark.parametrize("seconds", [1, 15], ids=["before the telling", "after it"])
+@pytest.mark.parametrize("order", list(permutations((DEPLOYMENT, SCALER))))
+async def test_of_symptoms_the_one_of_the_workload_itself_gives_the_name(
+    flow: Flow, order: tuple[Finding, ...], seconds: int
+) -> None:
+    for one in order:
+        await flow.post(one)
+        await flow.after(seconds)
+    await flow.after(300)
+    [root] = flow.channel.roots.values()
+    assert len(root.objects) == 2
+    assert root.title == "Deployment shop/api has no replica available (wants 1)"
+
+
+@pytest.mark.parametrize("order", list(permutations((DEPLOYMENT, BEHIND, INGRESS))))
+async def test_an_ingress_gives_no_incident_its_name_that_another_symptom_explains(
+    flow: Flow, order: tuple[Finding, ...]
+) -> None:
+    for one in order:
+        await flow.post(one)
+        await flow.after(1)
+    await flow.after(10)
+    [root] = flow.channel.roots.values()
+    assert len(root.objects) == 3
+    assert root.subject.kind != "Ingress"
+
+
+@pytest.mark.parametrize("pods", [(POD,), ()], ids=["its pods are known", "it has none yet"])
+async def test_an_ingress_joins_by_what_the_cluster_shows_behind_it(
+    flow: Flow, pods: tuple[str, ...]
+) -> None:
+    service = "web" if pods else "api"
+    text = f"Ingress uses the service shop/{service} which does not exist."
+    ingress = stated("Ingress", "front", text)
+    flow.cluster.facts[ingress.object] = IngressFacts(
+        services=(service,), backends_without_endpoints=(service,), unwell_pods=pods
+    )
+    told = await flow.post(CRASH)
+    await flow.post(ingress)
+    await flow.after(10)
+    assert len(flow.channel.roots) == (1 if pods else 2)
+    assert (await flow.incident(told.id)).subject == ObjectRef("Deployment", "api", "shop")
+
+
+async def test_an_ingress_whose_service_the_cluster_does_not_have_stays_apart(flow: Flow) -> None:
+    flow.cluster.facts[INGRESS.object] = IngressFacts(services=("web",), missing_services=("web",))
+    for one in (CRASH, BEHIND, INGRESS):
+        await flow.post(one)
+        await flow.after(1)
+    await flow.after(10)
+    assert {str(root.subject) for root in flow.channel.roots.values()} == {
+        "Deployment shop/api",
+        "Ingress shop/front",
+    }
 
 
 async def test_the_same_symptom_again_is_the_incident_it_joined(flow: Flow) -> None:

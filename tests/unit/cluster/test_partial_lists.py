@@ -82,6 +82,24 @@ async def test_a_backend_beyond_the_listed_services_is_asked_for_by_its_name(
     assert "web" not in facts.backends_without_endpoints
 
 
+async def test_an_ingress_names_the_pods_behind_a_service_of_which_none_is_ready(
+    api: FakeApi, cluster: KubernetesCluster
+) -> None:
+    api.put(service("web", {"app": "web"}), service("well", {"app": "well"}), of_service("well"))
+    pods = [
+        {"conditions": {"ready": False}, "targetRef": {"kind": "Pod", "name": f"web-{n}"}}
+        for n in (2, 1)
+    ]
+    api.put({**of_service("web"), "endpoints": pods})
+    backends = [{"service": {"name": n, "port": {"number": 80}}} for n in ("web", "well")]
+    spec = {"rules": [{"http": {"paths": [{"backend": one} for one in backends]}}]}
+    api.put({"kind": "Ingress", "metadata": metadata("in"), "spec": spec})
+    one = finding("Ingress", "in")
+    facts = facts_of(await cluster.collect(one, alone(one)), IngressFacts)
+    assert facts.backends_without_endpoints == ("web",)
+    assert facts.unwell_pods == ("web-1", "web-2")
+
+
 @pytest.mark.parametrize("why", ["many", "forbidden"])
 async def test_who_uses_a_thing_is_not_known_from_a_part_of_the_pods(
     api: FakeApi, cluster: KubernetesCluster, why: str

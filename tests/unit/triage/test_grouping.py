@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from aegis_sink.model import Incident, ObjectRef, Severity, State
-from aegis_sink.model.facts import AutoscalerFacts, DisruptionBudgetFacts, Facts
+from aegis_sink.model.facts import AutoscalerFacts, DisruptionBudgetFacts, Facts, IngressFacts
 from aegis_sink.triage.grouping import SYMPTOM_LEAD, incident_to_join, is_symptom, trail
 from aegis_sink.triage.subject import subject_from_name
 
@@ -105,9 +105,52 @@ def test_the_incident_with_a_cause_is_taken_then_the_oldest() -> None:
     assert joined("Service", "web", NOT_READY, vague, young, old) == "old"
 
 
-def test_an_ingress_that_names_a_missing_service_is_its_own_cause() -> None:
-    error = "Ingress uses the service shop/api which does not exist."
-    assert joined("Ingress", "api", error, SICK, incident("vague", REPLICAS)) is None
+BACKEND = "Ingress uses the service shop/web which does not exist."
+IMPAIRED = replace(SICK, objects=(API, ObjectRef("Service", "web", "shop")))
+"""The incident that a Service which is not ready has joined."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "Ingress shop/api does not specify an Ingress class.",
+        "Ingress uses the ingress class nginx which does not exist.",
+        "Ingress uses the secret shop/web-tls as a TLS certificate which does not exist.",
+    ],
+)
+def test_what_an_ingress_itself_lacks_is_its_own_cause(error: str) -> None:
+    pods = IngressFacts(
+        class_exists=True,
+        services=("web",),
+        backends_without_endpoints=("web",),
+        unwell_pods=("api-66959989c5-d222p",),
+    )
+    for facts in ((), (pods,)):
+        assert joined("Ingress", "api", error, IMPAIRED, facts=facts) is None
+
+
+def test_an_ingress_whose_service_does_not_exist_is_its_own_cause() -> None:
+    text = "Ingress uses the service shop/api which does not exist."
+    assert joined("Ingress", "api", text, SICK, incident("vague", REPLICAS)) is None
+    gone = IngressFacts(services=("web",), missing_services=("web",))
+    assert joined("Ingress", "api", BACKEND, IMPAIRED, facts=(gone,)) is None
+
+
+def test_an_ingress_leads_to_the_workload_of_the_service_that_k8sgpt_says_is_not_ready() -> None:
+    assert joined("Ingress", "front", BACKEND, IMPAIRED) == "sick"
+    other = "Ingress uses the service shop/web-v2 which does not exist."
+    assert joined("Ingress", "front", other, IMPAIRED) is None
+
+
+def test_an_ingress_leads_to_the_pods_behind_a_service_that_the_cluster_shows_to_be_there() -> None:
+    there = IngressFacts(
+        services=("web",),
+        backends_without_endpoints=("web",),
+        unwell_pods=("api-66959989c5-d222p",),
+    )
+    assert joined("Ingress", "front", BACKEND, SICK, facts=(there,)) == "sick"
+    ready = IngressFacts(services=("web",))
+    assert joined("Ingress", "front", BACKEND, IMPAIRED, facts=(ready,)) is None
 
 
 def test_evidence_tells_the_target_of_an_autoscaler_and_the_pods_of_a_budget() -> None:
