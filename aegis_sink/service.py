@@ -245,6 +245,7 @@ async def build(
     )
     stages = {
         jobs.COLLECT: Stage(investigation.collect, COLLECT_AT_ONCE),
+        jobs.RECHECK: Stage(investigation.recheck, COLLECT_AT_ONCE),
         jobs.DIAGNOSE: Stage(investigation.diagnose, settings.llm_concurrency),
         jobs.TELL: Stage(telling.tell, TELL_AT_ONCE),
         jobs.RESOLVE: Stage(resolving.resolve, RESOLVE_AT_ONCE),

@@ -1,4 +1,5 @@
-"""The stages an incident goes through: collect → diagnose → tell, and resolve at the end.
+"""The stages an incident goes through: collect → diagnose → tell, and resolve at the end. A post that
+says nothing new is only compared with its Result (recheck).
 
 Each stage reads the incident as it stands, does its part, and writes down the result before the
 job ends, so that a kill between any two lines is repaired by running the stage again.
@@ -62,13 +63,14 @@ ANSWER_WINDOW = timedelta(hours=24)
 MODEL_REFUSED_WAIT = timedelta(minutes=5)
 MODEL_AWAY_LIMIT = timedelta(minutes=10)
 MOST_COMPLETIONS = 50
+OLD_EVIDENCE = timedelta(minutes=10)
 STORM_WAIT = timedelta(minutes=1)
 STORM_LOOK = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
 class Investigation:
-    """The stages `collect` and `diagnose`. `tell` is in `flow.telling`, `resolve` in `flow.resolving`."""
+    """The stages `collect`, `recheck` and `diagnose`. `tell` is in `flow.telling`, `resolve` in `flow.resolving`."""
 
     database: Database
     cluster: KubernetesCluster | NoCluster
@@ -100,11 +102,7 @@ class Investigation:
         owners, away = await self._owners(first)
         unavailable = unavailable or away
         identity = _identity(lead, owners, completed)
-        news = [
-            (item.id, finding)
-            for item, finding in zip(stored, completed, strict=True)
-            if finding != item.finding
-        ]
+        news = _news(stored, completed)
         current = await self.database.write(
             lambda c: self._identify(c, job.incident_id, identity, news)
         )
@@ -135,6 +133,39 @@ class Investigation:
         if unavailable:
             return Later(now + back_off(job.attempts + 3, jitter=self.jitter()), error=unavailable)
         return Done(recorded=True)
+
+    async def recheck(self, job: Job) -> Outcome:
+        """K8sGPT posted again what is known, in a body without error texts: the cluster is read
+        anew only when its Result says something else now, or the evidence is old.
+
+        The operator posts at each analysis where a sink has only a Secret (facts/k8sgpt.md §0.6).
+        """
+        lives, stored, before = await self.database.read(
+            lambda c: (
+                incidents.lives(c, job.incident_id),
+                incidents.findings_of(c, job.incident_id),
+                incidents.collected_at(c, job.incident_id),
+            )
+        )
+        if not lives or before is None:
+            return Done()  # over, or still to be collected
+        stored = tuple(incidents.still_said(stored))
+        completed, _, unavailable = await self._completed(stored, before)
+        now = self.clock()
+        said = {error for item in stored for error in item.finding.errors}
+        says = {error for finding in completed for error in finding.errors}
+        news = _news(stored, completed)
+
+        def write(connection: Connection) -> None:
+            for finding_id, finding in news:
+                incidents.store_finding(connection, finding_id, finding)
+            if says != said or now - before >= OLD_EVIDENCE:
+                jobs.enqueue(connection, job.incident_id, jobs.COLLECT, now)
+
+        await self.database.write(write)
+        if unavailable:
+            return Later(now + back_off(job.attempts + 3, jitter=self.jitter()), error=unavailable)
+        return Done()
 
     async def _assess(self, case: Case) -> Assessment:
         # All patterns on all lines of a log take up to a second: posts must not wait behind them.
@@ -393,6 +424,14 @@ def lives(incident: Incident | None, job: Job) -> TypeGuard[Incident]:
         and incident.id == job.incident_id
         and incident.state is not State.RESOLVED
     )
+
+
+def _news(
+    stored: Sequence[StoredFinding], completed: Sequence[Finding]
+) -> list[tuple[int, Finding]]:
+    """(row, finding) of those of which their Results say more than is stored."""
+    pairs = zip(stored, completed, strict=True)
+    return [(item.id, finding) for item, finding in pairs if finding != item.finding]
 
 
 def _identity(lead: Lead, owners: OwnerChain, findings: Sequence[Finding]) -> Identity:

@@ -193,7 +193,7 @@ def _present(
         rows.enqueue(incident_id, jobs.COLLECT, now)
     elif sighting.finding.needs_completion:
         # The body does not say whether something changed; its Result does. Posts come in bursts.
-        rows.enqueue(incident_id, jobs.COLLECT, now + RECHECK_DELAY)
+        rows.enqueue(incident_id, jobs.RECHECK, now + RECHECK_DELAY)
     rows.findings.append(_finding_row(incident_id, arrival, sighting))
     return Accepted(incident_id, created, not (created or reopened or new_finding))
 

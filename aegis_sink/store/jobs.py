@@ -14,6 +14,7 @@ from sqlalchemy.dialects.sqlite import insert
 from aegis_sink.store.tables import UtcTime, jobs
 
 COLLECT = "collect"
+RECHECK = "recheck"
 DIAGNOSE = "diagnose"
 TELL = "tell"
 RESOLVE = "resolve"

@@ -388,6 +388,7 @@ def make_flow(
         database=database,
         stages={
             jobs.COLLECT: Stage(investigation.collect, 4),
+            jobs.RECHECK: Stage(investigation.recheck, 4),
             jobs.DIAGNOSE: Stage(investigation.diagnose, 1),
             jobs.TELL: Stage(telling.tell, 4),
             jobs.RESOLVE: Stage(resolving.resolve, 1),

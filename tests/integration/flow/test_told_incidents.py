@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,10 +14,10 @@ from aegis_sink.diagnosis.assess import Assessment, assess
 from aegis_sink.dialects.errors import NotReadable
 from aegis_sink.dialects.table import Recognised, read
 from aegis_sink.flow.replay import Replay
-from aegis_sink.flow.stages import MOST_COMPLETIONS
+from aegis_sink.flow.stages import MOST_COMPLETIONS, OLD_EVIDENCE
 from aegis_sink.flow.worker import Outcome, Stage
 from aegis_sink.intake.receipt import Status
-from aegis_sink.model import ObjectRef, State
+from aegis_sink.model import Collected, Finding, ObjectRef, OwnerChain, State
 from aegis_sink.store import incidents, jobs, quarantine, tables
 from aegis_sink.store.decisions import decisions_of
 from aegis_sink.store.jobs import Job
@@ -177,6 +178,36 @@ async def test_a_finding_without_error_texts_gets_them_from_its_result(flow: Flo
     receipt = await flow.post(finding("api-1", dialect="slack"))
     await flow.after(10)
     assert (await flow.incident(receipt.id)).errors == (CRASH,)
+
+
+async def test_a_post_that_repeats_what_its_result_says_reads_no_evidence_anew(
+    flow: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collected: list[Finding] = []
+    collect = flow.cluster.collect
+
+    async def counted(one: Finding, owners: OwnerChain) -> Collected:
+        collected.append(one)
+        return await collect(one, owners)
+
+    monkeypatch.setattr(flow.cluster, "collect", counted)
+    post = finding("api-1", dialect="slack")
+    flow.cluster.errors[post.object] = (CRASH,)
+    receipt = await flow.post(post)
+    await flow.after(30)
+    for _ in range(10):  # a sink that only a Secret names posts at each analysis
+        await flow.post(replace(post, details="Worded anew."))
+        await flow.after(30)
+    assert len(collected) == 1
+    flow.cluster.errors[post.object] = ("the last termination reason is OOMKilled container=api",)
+    await flow.post(post)
+    await flow.after(30)
+    assert len(collected) == 2
+    assert "OOMKilled" in (await flow.incident(receipt.id)).failure_class
+    flow.clock.now += OLD_EVIDENCE
+    await flow.post(post)
+    await flow.after(30)
+    assert len(collected) == 3
 
 
 async def test_of_thousands_of_pods_only_some_results_are_asked_each_time(flow: Flow) -> None:
