@@ -89,7 +89,7 @@ def options(
 
 
 def main() -> None:
-    """The entry point."""
+    """Run the command of the command line."""
     try:
         app()
     except (SettingsError, StoreError, ClientError, CannotListen, PlaybookError) as error:
@@ -226,7 +226,3 @@ def _show_incident(incident: Incident, as_json: bool) -> None:
         lines += ["", *part_lines(part, more=f"with: aegis-sink incidents {incident.id} --json")]
     for line in lines:
         out.print(line)
-
-
-if __name__ == "__main__":
-    main()

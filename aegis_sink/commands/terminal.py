@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -55,7 +56,9 @@ def print_json(data: object) -> None:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run it to its end on a loop of its own."""
+    """Run it to its end on a loop of its own. Ctrl-C lets it put away what it has open."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # until now there was nothing open
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work)
 

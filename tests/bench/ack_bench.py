@@ -119,7 +119,7 @@ def _echo() -> Iterator[int]:
 @contextmanager
 def sink(folder: Path) -> Iterator[int]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "aegis_sink.cli", "serve"],
+        [sys.executable, "-m", "aegis_sink", "serve"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

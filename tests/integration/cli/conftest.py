@@ -83,7 +83,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
 def start(environment: Environment, *arguments: str) -> Running:
     """Start a service and wait until it says that it listens."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "aegis_sink.cli", "serve", *arguments],
+        [sys.executable, "-m", "aegis_sink", "serve", *arguments],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -19,7 +19,7 @@ INCIDENT = Path(__file__).parents[3] / "k8sgpt" / "results" / "pod-oomkilled.yam
 
 def test_a_replay_once_prints_the_message_and_exits_with_0(tmp_path: Path) -> None:
     ended = subprocess.run(
-        [sys.executable, "-m", "aegis_sink.cli", "serve", "--replay", str(INCIDENT), "--once"],
+        [sys.executable, "-m", "aegis_sink", "serve", "--replay", str(INCIDENT), "--once"],
         env=environment_for(tmp_path, log_level="error"),
         capture_output=True,
         text=True,
@@ -58,6 +58,26 @@ def test_a_signal_ends_it_with_0_and_no_word_of_trouble(
     assert running.process.returncode == 0
     assert "Traceback" not in err
     assert "ERROR" not in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_the_program_is_still_being_read_ends_it_without_a_word(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    slow = tmp_path / "uvicorn.py"  # read instead of the library
+    slow.write_text("import time\nprint('is being read', flush=True)\ntime.sleep(60)\n")
+    running = subprocess.Popen(
+        [sys.executable, "-m", "aegis_sink", "serve"],
+        env={**environment_for(tmp_path), "PYTHONPATH": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stdout is not None
+    assert running.stdout.readline() == "is being read\n"
+    running.send_signal(number)
+    assert running.communicate(timeout=15) == ("", "")
+    assert running.returncode == 128 + number
 
 
 def test_a_signal_ends_it_though_a_client_holds_a_connection_open(tmp_path: Path) -> None:
@@ -130,7 +150,7 @@ def test_what_cannot_work_ends_with_1_and_says_why(
 def test_a_variable_that_is_no_setting_is_told_of(tmp_path: Path) -> None:
     environment = environment_for(tmp_path, slack_chanel="C123")
     running = subprocess.run(
-        [sys.executable, "-m", "aegis_sink.cli", "settings"],
+        [sys.executable, "-m", "aegis_sink", "settings"],
         env={**environment, "AEGIS_SINK_PORT": "tcp://10.0.0.1:80"},
         capture_output=True,
         text=True,
@@ -143,7 +163,7 @@ def test_a_variable_that_is_no_setting_is_told_of(tmp_path: Path) -> None:
 
 def test_the_module_runs_as_a_program() -> None:
     ended = subprocess.run(
-        [sys.executable, "-m", "aegis_sink.cli", "version"],
+        [sys.executable, "-m", "aegis_sink", "version"],
         capture_output=True,
         text=True,
         env=dict(os.environ),
