@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any, cast
 
@@ -47,6 +47,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's where PyYAML was built with it: the playbooks are read at every start."""
 
 
+@lru_cache(maxsize=64)  # some commands read the built-in ones more than once, 20 ms a file
 def read_playbook(text: str, source: str) -> Playbook:
     """Parse one file. Raises PlaybookError with every fault found."""
     try:

@@ -24,6 +24,7 @@ from tests.acceptance.mortal_sink import start
 from tests.fakes.diagnosis_cases import answer_text
 from tests.fakes.ollama import FakeOllama, Says, ollama
 from tests.fakes.slack import PUBLIC_CHANNEL, FakeSlack, Fault, shown, slack
+from tests.stores import new_store
 
 __all__ = ["ollama", "slack"]
 
@@ -226,6 +227,7 @@ def read(said: Path) -> str:
 @pytest.fixture
 def installation(tmp_path: Path, slack: FakeSlack, ollama: FakeOllama) -> Installation:
     ollama.default = Says(answer_text())
+    new_store(tmp_path / "sink.db")
     return Installation(tmp_path, slack, ollama)
 
 

@@ -36,6 +36,7 @@ from tests.fakes.ollama import FakeOllama, Says, serve_ollama
 from tests.fakes.results_api import ResultsApi
 from tests.fakes.slack import PUBLIC_CHANNEL, FakeSlack, Fault, shown
 from tests.fakes.small_cluster import Problem, SmallCluster, serving
+from tests.stores import new_store
 
 T = TypeVar("T")
 
@@ -389,6 +390,7 @@ class Timeline:
             "AEGIS_SLACK_API_URL": self.slack.api_url,
             **{f"AEGIS_{name.upper()}": value for name, value in self.settings.items()},
         }
+        new_store(self.folder / "sink.db")
         listener = listen("127.0.0.1", 0)
         service = await build(load(environment).settings, clock=self.now)
         self._server = PatientServer(service)

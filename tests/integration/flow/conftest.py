@@ -47,10 +47,10 @@ from aegis_sink.routes import routes_of
 from aegis_sink.settings import load
 from aegis_sink.store import incidents, jobs, tables
 from aegis_sink.store.database import Connection, Database, open_engine
-from aegis_sink.store.schema import migrate
 from aegis_sink.triage.muting import Scope
 from aegis_sink.triage.tell import TellRules
 from tests.fakes.diagnosis_cases import answer_text, builtin
+from tests.stores import new_store
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 GROUP_WAIT = timedelta(seconds=10)
@@ -244,7 +244,7 @@ class Clock:
         return self.now
 
 
-@dataclass
+@dataclass(repr=False)  # asyncio asks for it at each test, and it shows all there is
 class Flow:
     """The service's middle, and what is around it."""
 
@@ -408,9 +408,7 @@ def make_flow(
 async def flow(tmp_path: Path) -> AsyncIterator[Flow]:
     """A flow whose cluster and model answer at once."""
     file = tmp_path / "flow.db"
-    engine = open_engine(f"sqlite:///{file}")
-    migrate(engine)
-    engine.dispose()
+    new_store(file)
     numbers = count(1)
     cluster, model = Cluster(), Model()
     cluster.gate.set()

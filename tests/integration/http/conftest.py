@@ -18,6 +18,7 @@ from aegis_sink.intake.connection import Limits
 from aegis_sink.server import Server, address, listen
 from aegis_sink.service import Service, build
 from aegis_sink.settings import load
+from tests.stores import new_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,7 @@ def serve(tmp_path: Path) -> Serve:
             "AEGIS_GROUP_WAIT": "0s",
             **{f"AEGIS_{name.upper()}": value for name, value in settings.items()},
         }
+        new_store(tmp_path / "sink.db")
         told: list[str] = []
         listener = listen("127.0.0.1", 0)
         service = await build(load(environment).settings, write=told.append)

@@ -10,10 +10,9 @@ import pytest
 
 from aegis_sink.cluster.results import Pace, Results
 from aegis_sink.flow.reconciler import Reconciler
-from aegis_sink.store.database import open_engine
-from aegis_sink.store.schema import migrate
 from tests.fakes.results_api import ResultsApi, connection, serving
 from tests.integration.flow.conftest import HOLD, Channel, Clock, Cluster, Flow, Model, make_flow
+from tests.stores import new_store
 
 PATIENCE_SECONDS = 30
 PACE = Pace(resync=3600, silence=3600, watch=3600, first_wait=0.02, longest_wait=0.1)
@@ -25,7 +24,7 @@ async def until(true: Callable[[], object]) -> None:
             await asyncio.sleep(0.005)
 
 
-@dataclass
+@dataclass(repr=False)
 class Sink:
     """Flow, reconciler and API server together."""
 
@@ -107,9 +106,7 @@ def pace() -> Pace:
 @pytest.fixture
 async def sink(tmp_path: Path, api: ResultsApi, pace: Pace) -> AsyncIterator[Sink]:
     file = tmp_path / "sink.db"
-    engine = open_engine(f"sqlite:///{file}")
-    migrate(engine)
-    engine.dispose()
+    new_store(file)
     numbers = count(1)
     cluster, model = Cluster(), Model()
     cluster.gate.set()

@@ -11,7 +11,7 @@ from aegis_sink.flow.door import sighting
 from aegis_sink.model import Finding, ObjectRef
 from aegis_sink.store.accept import Arrival
 from aegis_sink.store.database import Database, open_engine
-from aegis_sink.store.schema import migrate
+from tests.stores import new_store
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 Arrive = Callable[..., Arrival]
@@ -25,9 +25,7 @@ def now() -> datetime:
 @pytest.fixture
 def database_file(tmp_path: Path) -> Path:
     path = tmp_path / "store.db"
-    engine = open_engine(f"sqlite:///{path}")
-    migrate(engine)
-    engine.dispose()
+    new_store(path)
     return path
 
 
