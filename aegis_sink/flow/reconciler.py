@@ -273,7 +273,12 @@ class Reconciler:
 
         def write(connection: Connection) -> None:
             endings.end_posts_without_result(
-                connection, self.cluster, before=began, now=now, hold=self.hold
+                connection,
+                self.cluster,
+                self.results.namespace,
+                before=began,
+                now=now,
+                hold=self.hold,
             )
             endings.give_up_hidden(connection, self.cluster, before=now - HIDDEN_LIMIT, now=now)
 

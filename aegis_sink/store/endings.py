@@ -73,12 +73,19 @@ def lose(
 
 
 def end_posts_without_result(
-    connection: Connection, cluster: str, *, before: datetime, now: datetime, hold: timedelta
+    connection: Connection,
+    cluster: str,
+    namespace: str,
+    *,
+    before: datetime,
+    now: datetime,
+    hold: timedelta,
 ) -> int:
     """What the operator posted `before` a list began, and has no Result in it, is gone.
 
-    Only of K8sGPT CRs of this cluster: another cluster's may post here too. What a person posted
-    stays, whether or not there is a Result.
+    Only of K8sGPT CRs of this cluster: another cluster's may post here too. Where only one
+    `namespace` was listed ("": all), only what had a Result there: a post does not say where its CR
+    is, and two may have one name. What a person posted stays, whether or not there is a Result.
     """
     d = tables.deliveries.c
     backed = exists().where(
@@ -101,6 +108,9 @@ def end_posts_without_result(
     ended = 0
     for row in rows:
         finding = finding_from_json(row.data)
+        listed = finding.result is not None and finding.result.namespace == namespace
+        if namespace and not listed:
+            continue
         if finding.result is None and row.k8sgpt not in here:
             continue
         gone = Mirrored(cluster, "", "", "", "", row.k8sgpt, finding.object, finding.container)

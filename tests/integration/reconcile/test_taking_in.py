@@ -386,6 +386,25 @@ async def test_what_the_operator_posted_ends_when_its_result_went_while_the_sink
     assert await states(sink) == ["open", "open", "resolved"]
 
 
+async def test_where_one_namespace_is_read_a_post_that_had_no_result_there_is_not_ended(
+    sink: Sink,
+) -> None:
+    sink.reconciler.results.namespace = "k8sgpt"
+    sink.api.put(result("shop/other", IMAGE), result("shop/api-1", CRASH))
+    # A CR of the same name in a namespace that is not read posts here too.
+    await posted(sink, slack("elsewhere-1"))
+    await posted(sink, slack("api-1"))
+    sink.start()
+    await sink.seen()
+    await sink.after(HOLD_SECONDS)
+    assert await states(sink) == ["open", "open", "open"]
+    await sink.restart(while_down=lambda: sink.api.delete("shopapi1"))
+    sink.reconciler.results.namespace = "k8sgpt"
+    await sink.seen()
+    await sink.after(HOLD_SECONDS)
+    assert await states(sink) == ["open", "open", "resolved"]
+
+
 async def test_another_text_changes_the_incident_and_makes_no_second(sink: Sink) -> None:
     sink.api.put(result("shop/api-1", CRASH))
     sink.start()
