@@ -6,10 +6,11 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NoReturn
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 
-from aegis_sink.cluster.connection import Connection
+from aegis_sink.cluster.connection import Body, Connection, Request, Stream
 from aegis_sink.cluster.errors import ClusterUnavailable
 from aegis_sink.cluster.results import (
     Began,
@@ -21,6 +22,7 @@ from aegis_sink.cluster.results import (
     Object,
     Pace,
     Results,
+    Watched,
 )
 from tests.acceptance import virtual_time
 from tests.fakes.results_api import RESULTS, ResultsApi, connection, result
@@ -256,6 +258,64 @@ def test_each_failure_doubles_the_wait_up_to_a_limit(jitter: float, waits: list[
 
     virtual_time.run(follow())
     assert [after - before for before, after in pairwise(tries)] == waits
+
+
+class EndOfScript(Exception):
+    pass
+
+
+class Scripted(Connection):
+    """An API server with no Results, whose watches bring these bytes, one after the other; None is
+    one that fails. Whoever asks for more hears so."""
+
+    def __init__(self, *watches: bytes | None) -> None:
+        self.watches, self.tries = list(watches), list[float]()
+
+    async def read(self, *_: object, **__: object) -> Body:
+        return Body(b'{"metadata": {"resourceVersion": "1"}, "items": []}')
+
+    @asynccontextmanager
+    async def watch(self, request: Request) -> AsyncIterator[Stream]:
+        self.tries.append(asyncio.get_running_loop().time())
+        if not self.watches:
+            raise EndOfScript
+        if (brings := self.watches.pop(0)) is None:
+            raise ClusterUnavailable("etcd is away")
+        response = Mock()
+        response.content.readany = AsyncMock(side_effect=[brings, b""])
+        yield Stream(response)
+
+
+ADDED = b'{"type": "ADDED", "object": {"metadata": {"name": "one", "resourceVersion": "2"}}}\n'
+
+
+async def test_after_a_watch_that_told_something_the_wait_begins_anew() -> None:
+    scripted = Scripted(None, None, None, ADDED, None, None)
+    results = Results(scripted, "", Pace(first_wait=1), lambda: 1.0, lambda reason: None)
+
+    async def follow() -> None:
+        with suppress(EndOfScript):
+            async for _ in results.follow():
+                pass
+
+    await asyncio.to_thread(virtual_time.run, follow())
+    assert [b - a for a, b in pairwise(scripted.tries)] == [1, 2, 4, 1, 2, 4]
+
+
+@pytest.mark.parametrize(
+    "ends", [*(b'{"type": "ERROR", "object": {"code": %d}}\n' % n for n in (410, 500)), b"<html>\n"]
+)
+async def test_what_stands_before_an_error_in_one_read_is_told_before_a_new_list(
+    ends: bytes,
+) -> None:
+    results = Results(Scripted(ADDED + ends), "", PACE, lambda: 1.0, lambda reason: None)
+    told: list[News] = []
+    async with aclosing(results.follow()) as stream:
+        async for news in stream:
+            told.append(news)
+            if isinstance(news, Changed):
+                break
+    assert [type(news) for news in told] == [Began, Listed, Complete, Watched, Changed]
 
 
 async def test_retry_after_is_obeyed(api: ResultsApi) -> None:
