@@ -17,7 +17,7 @@ from aegis_sink.flow.worker import Done, Later, Outcome, back_off
 from aegis_sink.model import Incident, ObjectRef, State
 from aegis_sink.store import endings, history, incidents, jobs
 from aegis_sink.store.database import Connection, Database
-from aegis_sink.store.decisions import HELD, MAY_COME_BACK, Decided
+from aegis_sink.store.decisions import HELD, Decided
 from aegis_sink.store.endings import Gone
 from aegis_sink.store.jobs import Job
 
@@ -62,7 +62,7 @@ class Resolving:
         vanished = gone.how.startswith(endings.VANISHED)
         due = gone.at + (max(VANISHED_LIMIT, self.hold) if vanished else self.hold)
         if now < due:
-            return self._held(due, VANISHED_HELD if vanished else MAY_COME_BACK)
+            return self._held(due, VANISHED_HELD) if vanished else Later(due)
         if gone.falling >= FALLING and not vanished:
             because = "many incidents end at once, which may be a failed analysis"
             return self._held(now + self.hold, because)

@@ -420,7 +420,7 @@ async def test_each_decision_is_written_down_also_one_to_wait(flow: Flow) -> Non
     assert await decided(flow, receipt.id) == told
     await flow.post(finding("api-1", gone=True))
     await flow.after(1)
-    assert (await decided(flow, receipt.id))[-1] == ("resolve", "held", 610.0 + 90)
+    assert await decided(flow, receipt.id) == [*told, ("resolve", "held", 610.0 + 90)]
     await flow.after(90)
     assert [what for _, what, _ in await decided(flow, receipt.id)][-2:] == ["resolved", "over"]
 

@@ -202,6 +202,26 @@ async def test_each_hold_is_a_decision_of_its_own(sink: Sink) -> None:
     assert second.wait_until == second.at + timedelta(seconds=HOLD_SECONDS)
 
 
+async def test_a_hold_that_goes_on_is_one_decision_with_the_time_of_the_next_look(
+    sink: Sink,
+) -> None:
+    sink.api.put(result("shop/api-1", CRASH))
+    sink.start()
+    await sink.seen()
+    sink.flow.cluster.looks[ObjectRef("Pod", "api-1", "shop")] = Health.ILL
+    sink.api.delete()
+    await sink.seen()
+    await sink.after(HOLD_SECONDS)
+    for _ in range(3):
+        await sink.after(RECHECK.total_seconds())
+    page = await sink.flow.database.read(lambda c: listing.page(c, Filter()))
+    (incident,) = page.incidents
+    decided = await sink.flow.database.read(lambda c: decisions_of(c, incident.id))
+    _, ill = (one for one in decided if one.what == HELD)
+    assert ill.because == "Pod shop/api-1 does not look well"
+    assert ill.wait_until == sink.flow.clock.now + RECHECK
+
+
 async def test_back_later_it_is_reopened_in_the_same_thread(sink: Sink) -> None:
     sink.api.put(result("shop/api-1", CRASH))
     sink.start()
