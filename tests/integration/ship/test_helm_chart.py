@@ -201,6 +201,18 @@ def test_without_a_cluster_there_are_no_rights_and_no_token(render: Render) -> N
         ({"affinity": {"podAntiAfinity": {}}}, "'podAntiAfinity' not allowed"),
         ({"extraVolumeMounts": [{"name": "a", "path": "/a"}]}, "missing property 'mountPath'"),
         ({"fullnameOverride": "Aegis"}, "/fullnameOverride"),
+        ({"ingress": {"host": "https://aegis.example.com"}}, "/ingress/host"),
+        ({"ingress": {"host": "aegis.example.com/aegis"}}, "/ingress/host"),
+        ({"image": {"repository": "registry.example.com/aegis-sink:0.1.0"}}, "/image/repository"),
+        ({"image": {"repository": "aegis-sink@sha256:00"}}, "/image/repository"),
+        ({"image": {"tag": ":0.1.0"}}, "/image/tag"),
+        ({"resources": {"limits": {"memory": "512MB"}}}, "/resources/limits/memory"),
+        ({"ollama": {"resources": {"requests": {"cpu": "1 core"}}}}, "/requests/cpu"),
+        ({"podLabels": {"team": "shop & co"}}, "/podLabels/team"),
+        ({"podLabels": {"my team": "shop"}}, "'my team' does not match"),
+        ({"nodeSelector": {"": "x"}}, "'' does not match"),
+        ({"service": {"annotations": {"a b": "c"}}}, "'a b' does not match"),
+        ({"dashboard": {"labels": {"grafana_dashboard": "-"}}}, "/dashboard/labels"),
         *(
             ({"rbac": {"extraRules": [{"apiGroups": [g], "resources": [r], "verbs": [v]}]}}, at)
             for g, r, v, at in [
@@ -470,15 +482,53 @@ def test_a_text_cannot_become_structure(render: Render, text: str) -> None:
         "full",
         {
             "settings": {"cluster_name": text, "runbook_url": text},
-            "ingress": {"host": text, "className": text, "tlsSecretName": text},
-            "image": {"repository": text},
-            "persistence": {"storageClass": text},
-            "priorityClassName": text,
-            "serviceAccount": {"name": text},
+            "extraEnv": [{"name": "NO_PROXY", "value": text}],
+            "podAnnotations": {"a": text},
+            "ingress": {"annotations": {"a": text}},
+            "k8sgpt": {"version": text},
         },
     )
     assert environment(objects)["AEGIS_CLUSTER_NAME"] == text
-    assert of("Ingress", objects)["spec"]["rules"][0]["host"] == text
-    assert of("ServiceAccount", objects)["metadata"]["name"] == text
-    claim = of("StatefulSet", objects)["spec"]["volumeClaimTemplates"][0]["spec"]
-    assert claim["storageClassName"] == text
+    assert environment(objects)["NO_PROXY"] == text
+    assert of("StatefulSet", objects)["spec"]["template"]["metadata"]["annotations"]["a"] == text
+    assert of("Ingress", objects)["metadata"]["annotations"]["a"] == text
+    assert of("K8sGPT", objects)["spec"]["version"] == text
+
+
+NAMES = [
+    ("ingress", "host"),
+    ("ingress", "className"),
+    ("ingress", "tlsSecretName"),
+    ("persistence", "storageClass"),
+    ("persistence", "existingClaim"),
+    ("serviceAccount", "name"),
+    ("priorityClassName",),
+]
+
+
+@pytest.mark.parametrize("place", NAMES, ids="/".join)
+@pytest.mark.parametrize("text", ["A_B", "x\ny: z", "x" * 254], ids=["upper", "lines", "long"])
+def test_what_cannot_be_a_name_is_refused_with_its_place(
+    render: Render, place: tuple[str, ...], text: str
+) -> None:
+    values: Any = text
+    for name in reversed(place):
+        values = {name: values}
+    with pytest.raises(Refused, match=f"/{'/'.join(place)}"):
+        render(values=values)
+
+
+def test_a_registry_with_a_port_and_every_form_of_a_quantity_are_taken(render: Render) -> None:
+    limits = {"cpu": 1.5, "memory": "1e9", "ephemeral-storage": "10Gi", "example.com/gpu": 1}
+    objects = render(
+        values={
+            "image": {
+                "repository": "registry.example.com:5000/team/aegis-sink",
+                "tag": "v1_0.2-rc",
+            },
+            "resources": {"limits": limits, "requests": {"cpu": "250m", "memory": "100M"}},
+        }
+    )
+    pod = container(objects)
+    assert pod["image"] == "registry.example.com:5000/team/aegis-sink:v1_0.2-rc"
+    assert pod["resources"]["limits"]["memory"] == "1e9"
