@@ -4,7 +4,7 @@ import aiohttp
 
 from aegis_sink.notify.errors import NotifyError, NotifyRefused, NotifyUnavailable
 from aegis_sink.notify.plain import slack_text
-from aegis_sink.notify.slack import CONNECT_SECONDS, retry_after_seconds
+from aegis_sink.notify.slack_api import CONNECT_SECONDS, retry_after_seconds
 from aegis_sink.notify.text import clean
 from aegis_sink.unreached import why
 

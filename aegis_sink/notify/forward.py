@@ -13,7 +13,7 @@ from standardwebhooks import Webhook
 
 from aegis_sink.model import OWN_CHANNEL, Audience, Digest, Incident, NoticeReason, Posted
 from aegis_sink.notify.errors import NotifyError, NotifyRefused, NotifyUnavailable
-from aegis_sink.notify.slack import CONNECT_SECONDS, TIMEOUT_SECONDS, retry_after_seconds
+from aegis_sink.notify.slack_api import CONNECT_SECONDS, TIMEOUT_SECONDS, retry_after_seconds
 from aegis_sink.unreached import why
 
 EVENT_TYPE_PREFIX = "aegis-sink.incident"

@@ -6,43 +6,33 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import aiohttp
-from slack_sdk.errors import SlackApiError
-from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from aegis_sink.model import OWN_CHANNEL, Audience, Digest, Incident, NoticeReason, Posted
 from aegis_sink.notify.blocks import THREAD, Json, Rendered, render, render_parts
 from aegis_sink.notify.buttons import buttons_for
 from aegis_sink.notify.digest import compose_digest
-from aegis_sink.notify.errors import (
-    MessageRefused,
-    NotifyError,
-    NotifyRefused,
-    NotifyUnavailable,
-    NotReached,
-    OutcomeUnknown,
-)
+from aegis_sink.notify.errors import MessageRefused, NotifyRefused
 from aegis_sink.notify.message import compose
 from aegis_sink.notify.pacer import Pacer
-from aegis_sink.notify.refusals import RATE_CODES, UNSURE_CODES, refusal
+from aegis_sink.notify.refusals import refusal
+from aegis_sink.notify.slack_api import (
+    SLACK_API_URL,
+    TIMEOUT_SECONDS,
+    SlackAPI,
+    as_object,
+    as_objects,
+    next_cursor,
+)
 from aegis_sink.notify.thread import compose_reply
-from aegis_sink.unreached import why
 
-SLACK_API_URL = "https://slack.com/api/"
 EVENT_TYPE = "aegis_sink_incident"
-TIMEOUT_SECONDS = 30.0
-CONNECT_SECONDS = 10.0
-DEFAULT_RETRY_SECONDS = 30.0
 CLOCK_SKEW = timedelta(minutes=2)
 PAGE = 200
 
 _CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]{7,}")
 
 log = logging.getLogger(__name__)
-# The SDK writes whole requests at DEBUG; at INFO it does not even build that text.
-_sdk_log = logging.getLogger(f"{__name__}.sdk")
-_sdk_log.setLevel(logging.INFO)
 
 
 class SlackBot:
@@ -67,16 +57,13 @@ class SlackBot:
         pacer: Pacer | None = None,
         timeout: float = TIMEOUT_SECONDS,
     ) -> None:
-        self._token = token
-        self._api_url = api_url
         self._buttons = buttons
         self._now = now
         self._pacer = pacer or Pacer()
-        self._timeout = aiohttp.ClientTimeout(total=timeout, connect=min(CONNECT_SECONDS, timeout))
+        self._api = SlackAPI(token, url=api_url, timeout=timeout, asked_to_wait=self._pacer.hold)
         self._channel = channel
         self._ids: dict[str, str] = {}
         """Name → id, once Slack told it."""
-        self._session: aiohttp.ClientSession | None = None
 
     async def post(
         self, incident: Incident, reason: NoticeReason, *, nonce: str, to: Audience = OWN_CHANNEL
@@ -109,7 +96,7 @@ class SlackBot:
     async def _edit(self, rendered: Rendered, posted: Posted) -> Posted:
         async def update(text: str, blocks: list[Json]) -> AsyncSlackResponse:
             # blocks=[] removes the old ones: a plain text would stay hidden below them.
-            return await self._client().chat_update(
+            return await self._api.web.chat_update(
                 channel=posted.channel, ts=posted.ts, text=text, blocks=blocks, parse="none"
             )
 
@@ -152,8 +139,8 @@ class SlackBot:
         channel_id = await self._resolve(channel)
         cursor = ""
         while True:
-            answer = await self._call(
-                self._client().conversations_history(
+            answer = await self._api.call(
+                self._api.web.conversations_history(
                     channel=channel_id,
                     oldest=f"{(since - CLOCK_SKEW).timestamp():.6f}",
                     include_all_metadata=True,
@@ -163,17 +150,17 @@ class SlackBot:
                 doing=f"reading the history of {shown}",
                 repeatable=True,
             )
-            for message in _dicts(answer.get("messages")):
+            for message in as_objects(answer.get("messages")):
                 if _nonce(message) == nonce:
                     return Posted(channel=channel_id, ts=str(message.get("ts", "")))
-            cursor = _next_cursor(answer)
+            cursor = next_cursor(answer)
             if not cursor:
                 return None
 
     async def status(self) -> str:
         """Token, channel, membership and the scope for `find`, all asked for real."""
-        who = await self._call(
-            self._client().auth_test(), doing="asking who the bot is", repeatable=True
+        who = await self._api.call(
+            self._api.web.auth_test(), doing="asking who the bot is", repeatable=True
         )
         await self.find("", since=self._now(), channel="")
         return (
@@ -183,8 +170,8 @@ class SlackBot:
 
     async def group_members(self, group: str) -> frozenset[str]:
         """The ids of the users in a user group (S…); needs the scope usergroups:read."""
-        answer = await self._call(
-            self._client().usergroups_users_list(usergroup=group),
+        answer = await self._api.call(
+            self._api.web.usergroups_users_list(usergroup=group),
             doing=f"asking who is in the user group {group}",
             repeatable=True,
         )
@@ -196,16 +183,15 @@ class SlackBot:
         text = "AEGIS Sink test message: it is deleted at once."
         rendered = Rendered(blocks=(), text=text, plain=text)
         posted = await self._post(rendered)
-        await self._call(
-            self._client().chat_delete(channel=posted.channel, ts=posted.ts),
+        await self._api.call(
+            self._api.web.chat_delete(channel=posted.channel, ts=posted.ts),
             doing="deleting the test message",
             repeatable=True,
         )
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
+        await self._api.close()
 
     def _render(
         self,
@@ -232,7 +218,7 @@ class SlackBot:
         target = self._ids.get(shown, shown)
 
         async def send(text: str, blocks: list[Json]) -> AsyncSlackResponse:
-            return await self._client().chat_postMessage(
+            return await self._api.web.chat_postMessage(
                 channel=target,
                 text=text,
                 blocks=blocks or None,
@@ -266,62 +252,13 @@ class SlackBot:
         await self._pacer.turn(channel)
         try:
             request = send(rendered.text, list(rendered.blocks))
-            return await self._call(request, doing=doing, repeatable=repeatable), ""
+            return await self._api.call(request, doing=doing, repeatable=repeatable), ""
         except MessageRefused as refused:
             log.warning("%s; sending it as plain text", refused, extra={"code": refused.code})
             note = f"(Slack refused the rich form of this message: {refused.code})"
             await self._pacer.turn(channel)
             request = send(f"{rendered.plain}\n{note}", [])
-            return await self._call(request, doing=doing, repeatable=repeatable), str(refused)
-
-    async def _call(
-        self, request: Awaitable[AsyncSlackResponse], *, doing: str, repeatable: bool
-    ) -> Mapping[str, object]:
-        """Slack's answer, or the NotifyError for what went wrong.
-
-        `repeatable` requests change nothing when they run twice, so an unknown outcome is only a
-        reason to try again. Causes are not chained: their texts may hold what must not be logged.
-        """
-        error: NotifyError
-        try:
-            response = await request
-        except SlackApiError as exc:
-            error = self._refused(exc, doing=doing, repeatable=repeatable)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as exc:
-            error = NotReached(f"Slack cannot be reached when {doing}: {why(exc)}")
-        except aiohttp.InvalidURL:
-            error = NotifyRefused("AEGIS_SLACK_API_URL is not a URL")
-        except (aiohttp.ClientError, TimeoutError) as exc:
-            error = _unsure(f"no answer from Slack when {doing}: {why(exc)}", repeatable)
-        except (AttributeError, ValueError, RecursionError):
-            # Status 200, and not Slack's JSON: slack_sdk 3.47 asks a text or a list for ["ok"].
-            error = _unsure(f"the answer is not Slack's when {doing}", repeatable)
-        else:
-            return _dict(response.data)
-        raise error
-
-    def _refused(self, exc: SlackApiError, *, doing: str, repeatable: bool) -> NotifyError:
-        response = exc.response
-        status = int(getattr(response, "status_code", 0) or getattr(response, "status", 0))
-        answer = _dict(getattr(response, "data", None))
-        code = str(answer.get("error", ""))
-        if status == 429 or code in RATE_CODES:
-            seconds = retry_after_seconds(getattr(response, "headers", {}))
-            self._pacer.hold(seconds)
-            return NotifyUnavailable(
-                f"Slack asks to wait {seconds:.0f} s when {doing}", retry_after=seconds
-            )
-        if code and code not in UNSURE_CODES:
-            detail = _dict(answer.get("response_metadata")).get("messages")
-            messages = [str(m) for m in detail] if isinstance(detail, list) else []
-            return refusal(
-                code,
-                doing=doing,
-                needed=str(answer.get("needed", "")),
-                provided=str(answer.get("provided", "")),
-                messages=messages,
-            )
-        return _unsure(f"Slack answered {code or status} when {doing}", repeatable)
+            return await self._api.call(request, doing=doing, repeatable=repeatable), str(refused)
 
     def _shown(self, channel: str) -> str:
         """A channel as people know it: its id where that is given, else its name with a #."""
@@ -349,35 +286,20 @@ class SlackBot:
         """Remember the id of the channel when it is among those of this kind."""
         cursor = ""
         while True:
-            answer = await self._call(
-                self._client().conversations_list(
+            answer = await self._api.call(
+                self._api.web.conversations_list(
                     types=kind, exclude_archived=True, limit=PAGE, cursor=cursor or None
                 ),
                 doing=f"looking up {shown} (not needed with the channel's id)",
                 repeatable=True,
             )
-            for one in _dicts(answer.get("channels")):
+            for one in as_objects(answer.get("channels")):
                 if one.get("name") == shown.removeprefix("#"):
                     self._ids[shown] = str(one.get("id", ""))
                     return
-            cursor = _next_cursor(answer)
+            cursor = next_cursor(answer)
             if not cursor:
                 return
-
-    def _client(self) -> AsyncWebClient:
-        if self._session is None:
-            # trust_env: aiohttp honours NO_PROXY, the SDK's own proxy setting does not.
-            self._session = aiohttp.ClientSession(timeout=self._timeout, trust_env=True)
-        client = AsyncWebClient(
-            token=self._token,
-            base_url=self._api_url,
-            session=self._session,
-            logger=_sdk_log,
-            # The default handler posts again when the connection drops: a second root message.
-            retry_handlers=[],
-        )
-        client.proxy = None
-        return client
 
 
 def is_channel_id(channel: str) -> bool:
@@ -385,33 +307,8 @@ def is_channel_id(channel: str) -> bool:
     return bool(_CHANNEL_ID.fullmatch(channel.strip()))
 
 
-def retry_after_seconds(headers: Mapping[str, str]) -> float:
-    """Slack's Retry-After in seconds; half a minute when it is missing or not a number."""
-    value = next((v for k, v in headers.items() if k.lower() == "retry-after"), "")
-    try:
-        return max(1.0, float(value))
-    except ValueError:
-        return DEFAULT_RETRY_SECONDS
-
-
-def _unsure(text: str, repeatable: bool) -> NotifyError:
-    return NotifyUnavailable(text) if repeatable else OutcomeUnknown(text)
-
-
 def _nonce(message: Mapping[str, object]) -> object:
-    metadata = _dict(message.get("metadata"))
+    metadata = as_object(message.get("metadata"))
     if metadata.get("event_type") != EVENT_TYPE:
         return None
-    return _dict(metadata.get("event_payload")).get("nonce")
-
-
-def _next_cursor(answer: Mapping[str, object]) -> str:
-    return str(_dict(answer.get("response_metadata")).get("next_cursor") or "")
-
-
-def _dict(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, dict) else {}
-
-
-def _dicts(value: object) -> list[Mapping[str, object]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+    return as_object(metadata.get("event_payload")).get("nonce")

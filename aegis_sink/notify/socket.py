@@ -15,7 +15,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from aegis_sink.notify.desk import ActionDesk
 from aegis_sink.notify.errors import NotifyError, NotifyRefused, NotifyUnavailable
 from aegis_sink.notify.refusals import socket_refusal
-from aegis_sink.notify.slack import SLACK_API_URL
+from aegis_sink.notify.slack_api import SLACK_API_URL
 from aegis_sink.unreached import why
 
 CONNECT_SECONDS = 20.0

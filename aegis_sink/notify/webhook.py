@@ -19,7 +19,7 @@ from aegis_sink.notify.errors import (
 from aegis_sink.notify.message import compose
 from aegis_sink.notify.pacer import Pacer
 from aegis_sink.notify.refusals import RATE_CODES, UNSURE_CODES, refusal
-from aegis_sink.notify.slack import CONNECT_SECONDS, TIMEOUT_SECONDS, retry_after_seconds
+from aegis_sink.notify.slack_api import CONNECT_SECONDS, TIMEOUT_SECONDS, retry_after_seconds
 from aegis_sink.unreached import why
 
 log = logging.getLogger(__name__)

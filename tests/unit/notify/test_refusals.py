@@ -4,7 +4,7 @@ import pytest
 
 from aegis_sink.notify.errors import MessageFrozen, MessageGone, MessageRefused, NotifyRefused
 from aegis_sink.notify.refusals import refusal
-from aegis_sink.notify.slack import retry_after_seconds
+from aegis_sink.notify.slack_api import retry_after_seconds
 
 
 @pytest.mark.parametrize(
