@@ -122,6 +122,14 @@ def test_posts_that_an_alert_counts_are_at_zero_before_the_first() -> None:
         assert at_first.get_sample_value("aegis_sink_posts_total", series) == 0
 
 
+def test_who_is_called_by_an_alert_finds_its_name_and_what_to_do_in_the_documents() -> None:
+    alerts = re.findall(r"alert: (\w+)", (CHART / "files" / "alerts.yaml").read_text())
+    assert len(alerts) > 3
+    page = (ROOT / "docs" / "operations.md").read_text()
+    told = re.findall(r"^- `(AegisSink\w+)`(?:, `(AegisSink\w+)`)?: ", page, re.MULTILINE)
+    assert {name for names in told for name in names if name} == {*alerts}
+
+
 def test_every_metric_is_on_the_dashboard() -> None:
     text = (CHART / "dashboards" / "aegis-sink.json").read_text()
     names = {family.name for family in Metrics().registry.collect()}
