@@ -11,6 +11,7 @@ from urllib.parse import quote
 import aiohttp
 
 from aegis_sink.settings import Settings
+from aegis_sink.unreached import why
 
 Answer = dict[str, object]
 
@@ -103,7 +104,7 @@ class Client:
                 status = response.status
         except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError) as error:
             raise ClientError(
-                f"no AEGIS Sink answers at {self.url} ({error}); start one with `aegis-sink serve`, "
+                f"no AEGIS Sink answers at {self.url} ({why(error)}); start one with `aegis-sink serve`, "
                 "or name it with --url"
             ) from error
         try:

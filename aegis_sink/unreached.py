@@ -44,7 +44,7 @@ def why(error: BaseException) -> str:
             return os.strerror(number).lower() if number else "cannot connect"
         case TimeoutError():
             return SILENT
-        case aiohttp.InvalidURL():
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
             return "the address is none"
         case aiohttp.ServerDisconnectedError():
             return "it closed the connection"

@@ -30,10 +30,6 @@ SHARED_SECONDS = 15.0
 """How long siblings share an answer. Short: evidence must be of now."""
 VERSION_BYTES = 65_536
 DEFAULT_BUDGET = Budget()
-NO_CLUSTER = (
-    "nothing was read from a cluster: none is configured; run in the cluster, set KUBECONFIG, "
-    "or leave AEGIS_KUBERNETES at auto"
-)
 
 
 async def connect(
@@ -53,7 +49,9 @@ async def connect(
         return NoCluster("AEGIS_KUBERNETES=off")
     if not configured_by():
         lost = lost_kubeconfig()
-        return NoCluster(f"KUBECONFIG={lost} is not there" if lost else "no cluster configured")
+        if lost:
+            return NoCluster(f"KUBECONFIG={lost} is not there")
+        return NoCluster("no cluster configured", "run in one, or set KUBECONFIG")
     return KubernetesCluster(
         Connection(now=now),
         redact=redact,
@@ -209,8 +207,9 @@ class KubernetesCluster:
 class NoCluster:
     """No cluster: every answer says so, and how to give one."""
 
-    def __init__(self, why: str) -> None:
+    def __init__(self, why: str, fix: str = "") -> None:
         self._why = why
+        self._fix = f"; {fix}" if fix else ""
 
     async def complete(self, finding: Finding) -> Finding:
         """The finding unchanged: there is no Result to ask."""
@@ -223,7 +222,8 @@ class NoCluster:
 
     async def collect(self, finding: Finding, owners: OwnerChain) -> Collected:
         """No evidence, and the line that says why."""
-        return Collected(missing=(NO_CLUSTER,), owners=owners)
+        missing = f"nothing was read from a cluster: {self._why}{self._fix}"
+        return Collected(missing=(missing,), owners=owners)
 
     async def health(self, ref: ObjectRef) -> Health:
         """Nobody knows."""

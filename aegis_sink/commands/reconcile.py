@@ -34,7 +34,7 @@ def reconcile_command(
 ) -> None:
     """List the cluster's Results now, take in what is new, and say what was found."""
     if not once:
-        raise typer.BadParameter("`serve` watches Results; this lists them --once")
+        raise typer.BadParameter("add --once: to go on watching Results is what `serve` does")
     settings = settings_as_set().settings
     try:
         found = run(_anyhow(settings, url))

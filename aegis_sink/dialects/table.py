@@ -108,6 +108,9 @@ def read_document(document: object, *, cluster: str) -> Recognised:
         if dialect.recognises(document):
             break
     else:
+        if "apiVersion" in document and "kind" in document:
+            kind = str(document["kind"])[:60]
+            raise UnknownShape(f"a {kind}, not K8sGPT's finding about it; {_known()}")
         members = ", ".join(sorted(str(key)[:30] for key in document)[:6]) or "nothing"
         raise UnknownShape(f"an object with {members}; {_known()}")
     _check(dialect.name, document)

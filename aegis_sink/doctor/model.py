@@ -233,7 +233,7 @@ def _start(options: LLMOptions) -> str:
         return "AEGIS_LLM_URL=http://ollama.ollama.svc:11434   # 127.0.0.1 is this pod itself"
     # An Ollama that only this machine asks is not to listen to others.
     start = "ollama serve" if here else "OLLAMA_HOST=0.0.0.0 ollama serve"
-    return f"{start}   # where AEGIS_LLM_URL points"
+    return f"{start}   # where AEGIS_LLM_URL points; for playbooks alone: AEGIS_LLM_API=off"
 
 
 def _server_fix(status: int, options: LLMOptions) -> str:

@@ -169,7 +169,7 @@ def test_without_a_cluster_or_without_once_it_refuses(run: Run, once: Callable[.
     assert off.err == "aegis-sink: the Results were not listed: off: AEGIS_KUBERNETES=off\n"
     watch = run("reconcile")
     assert watch.code == 2
-    assert "--once" in watch.err
+    assert "add --once: to go on watching Results is what `serve` does" in watch.err
 
 
 def test_a_running_service_finds_what_its_watch_did_not_tell(

@@ -170,10 +170,19 @@ def test_an_empty_folder_is_said(run: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:1", "nonsense", "ftp://127.0.0.1", "http://[::1", "http://x y"]
+    ("url", "why"),
+    [
+        ("http://127.0.0.1:1", "connection refused"),
+        ("nonsense", "the address is none"),
+        ("ftp://127.0.0.1", "the address is none"),
+        ("http://[::1", "the address is none"),
+        ("http://x y", "its name is not known (DNS)"),
+    ],
 )
-def test_a_service_that_cannot_be_reached_is_one_line(run: Any, file: Path, url: str) -> None:
+def test_a_service_that_cannot_be_reached_is_one_line(
+    run: Any, file: Path, url: str, why: str
+) -> None:
     ended = run("replay", str(file), "--url", url)
     assert ended.code == 1
-    assert "aegis-sink serve" in ended.err
+    assert f" answers at {url} ({why}); start one with `aegis-sink serve`" in ended.err
     assert len(ended.err.splitlines()) == 1

@@ -172,6 +172,7 @@ async def test_a_cloud_model_is_refused_and_where_allowed_warned_of(ollama: Fake
 async def test_a_server_that_is_away_is_to_be_started() -> None:
     found = await checks(LLMOptions(url="http://127.0.0.1:1"))
     assert found["model server"].fix.startswith("ollama serve")
+    assert "AEGIS_LLM_API=off" in found["model server"].fix  # who wants none is not to start one
     assert list(found) == ["model server"]
 
 

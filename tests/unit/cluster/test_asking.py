@@ -180,8 +180,13 @@ async def test_without_a_cluster_nothing_is_read_and_that_is_said(
     assert owners.how == "its name (no cluster)"
     collected = await cluster.collect(one, owners)
     assert collected.evidence == ()
-    assert "KUBECONFIG" in collected.missing[0]
+    assert collected.missing[0] == (
+        "nothing was read from a cluster: no cluster configured; run in one, or set KUBECONFIG"
+    )
     assert await cluster.status() == "off: no cluster configured"
+    off = await connect("off", redact=str)
+    told = (await off.collect(one, owners)).missing
+    assert told == ("nothing was read from a cluster: AEGIS_KUBERNETES=off",)
 
 
 async def test_a_gone_pod_is_told_by_its_replica_set(

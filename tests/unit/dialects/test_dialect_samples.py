@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from aegis_sink.dialects.errors import DialectError, InvalidBody
+from aegis_sink.dialects.errors import DialectError, InvalidBody, UnknownShape
 from aegis_sink.dialects.table import TABLE, read, read_document, read_documents, schemas
 from aegis_sink.model import Finding, ObjectRef
 
@@ -242,6 +242,13 @@ def test_an_item_of_quarantine_within_another_is_not_opened() -> None:
         read(json.dumps(twice).encode(), cluster="here")
     with pytest.raises(DialectError, match="an object with nothing"):
         read(json.dumps(item).encode(), cluster="here")
+
+
+def test_an_object_that_k8sgpt_may_have_looked_at_is_not_what_k8sgpt_says() -> None:
+    """Who has not read that k8sgpt/incidents are to be applied replays one."""
+    workload = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {}, "spec": {}}
+    with pytest.raises(UnknownShape, match="a Deployment, not K8sGPT's finding about it; known"):
+        read(json.dumps(workload).encode(), cluster="here")
 
 
 def test_a_models_numbered_advice_is_no_list_of_errors() -> None:
