@@ -145,7 +145,7 @@ def _move(
 def _stands_otherwise(incident: Incident, now: datetime) -> Acted:
     """What stands in the way of an act."""
     if incident.superseded_by:
-        words = f"It was told anew as incident {incident.superseded_by}: look there."
+        words = f"It goes on as incident {incident.superseded_by}: look there."
     elif incident.state is State.RESOLVED:
         words = f"It has been over since {_time(incident.resolved_at, now)}."
     elif incident.silenced_until is None:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from aegis_sink.model import Finding, Incident, ObjectRef, OwnerChain
 from aegis_sink.model.facts import Facts
-from aegis_sink.store import listing, notices
+from aegis_sink.store import incidents, listing, notices
 from aegis_sink.store.database import Connection
 from aegis_sink.triage.grouping import (
     FROM_OUTSIDE,
@@ -15,7 +15,9 @@ from aegis_sink.triage.grouping import (
     Joining,
     Trail,
     incident_to_join,
+    is_part_of,
     is_symptom,
+    rank,
     trail,
     trail_of,
 )
@@ -53,10 +55,12 @@ def _distance(kind: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Relations:
-    """What an incident has to do with others of its workload: the one it joins, and those that
-    only show its problem and are looked at again, so that they join it."""
+    """What an incident has to do with others of its workload: the one it joins, or is a part of
+    though people were told of both (`told`), and those that only show its problem and are looked at
+    again, so that they join it."""
 
     joins: Joining | None = None
+    told: bool = False
     shown_by: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
@@ -75,10 +79,9 @@ def relations(
     """How it is related to the open incidents of its namespace; `facts` are None before its
     evidence was read.
 
-    One that people were told about keeps its message, so that it joins no other.
+    One that people were told about keeps its message, so that it joins no other; it may become a
+    part of one.
     """
-    if notices.root_of(connection, incident_id) is not None:
-        return Relations()
     ref = lead.finding.object
     if facts is None and ref.resource_kind in FROM_OUTSIDE:
         return Relations()  # whether what is behind it is there, only the cluster says
@@ -96,12 +99,34 @@ def relations(
         shown_by=leads_to.behind,
     )
     others = [one for one in found if one.id != incident_id]
+    if notices.root_of(connection, incident_id) is not None:
+        return _of_told(connection, incident_id, leads_to, others)
     joining = incident_to_join(ref, lead.errors, leads_to, others, now=now)
     if joining is not None:
         return Relations(joining)
     if not leads_to.workloads and not leads_to.services:
         return Relations()
     return Relations(shown_by=tuple(one.id for one in others if _shows(one, leads_to)))
+
+
+def _of_told(
+    connection: Connection, incident_id: str, leads_to: Trail, others: Iterable[Incident]
+) -> Relations:
+    """Between incidents that people were told of."""
+    told = incidents.get(connection, incident_id)
+    if told is None:
+        return Relations()
+    met = [
+        one
+        for one in others
+        if (one.subject == told.subject or leads_to.meets(trail_of(one)))
+        and notices.root_of(connection, one.id) is not None
+    ]
+    wholes = [one for one in met if is_part_of(told, one)]
+    if wholes:
+        because = "it is a symptom of the same workload"
+        return Relations(Joining(min(wholes, key=rank), because), told=True)
+    return Relations(shown_by=tuple(one.id for one in met if is_part_of(one, told)))
 
 
 def _shows(other: Incident, leads_to: Trail) -> bool:

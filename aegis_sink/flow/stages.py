@@ -189,8 +189,12 @@ class Investigation:
                 jobs.enqueue(connection, other, jobs.COLLECT, now)
             if found.joins is None:
                 return False
-            into = found.joins.incident.id
-            merging.merge(connection, incident_id, into, because=found.joins.because)
+            into, because = found.joins.incident.id, found.joins.because
+            if found.told:
+                merging.fold(connection, incident_id, into, now=now, because=because)
+                jobs.enqueue(connection, incident_id, jobs.TELL, now)
+            else:
+                merging.merge(connection, incident_id, into, because=because)
             jobs.enqueue(connection, into, jobs.COLLECT, now)
             return True
 

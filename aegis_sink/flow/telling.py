@@ -82,8 +82,7 @@ class Telling:
         decision = decide(incident, now=now, rules=rules)
         if decision.reason is not None and root is None:
             decision = decide(incident, now=now, rules=rules, crowded=is_crowded(crowd))
-        # A person replayed it as another incident: its message is brought to its end, nobody is
-        # told again.
+        # It goes on as another incident: its message is brought to its end, nobody is told again.
         decided = () if incident.superseded_by else (_decided(decision, route, now),)
         if decision.digest is not None and not incident.superseded_by:
             join = partial(

@@ -15,6 +15,7 @@ from aegis_sink.model.evidence import Collected, Evidence, OwnerChain
 from aegis_sink.model.feedback import Feedback
 from aegis_sink.model.finding import Finding, ResultRef
 from aegis_sink.model.incident import (
+    PART_OF,
     Follower,
     HistoryEntry,
     Incident,
@@ -28,6 +29,7 @@ from aegis_sink.model.objects import ObjectRef
 
 __all__ = [
     "OWN_CHANNEL",
+    "PART_OF",
     "Audience",
     "CheckStatus",
     "Collected",

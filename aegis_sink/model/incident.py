@@ -59,6 +59,10 @@ class Follower:
     title: str
 
 
+PART_OF = "part of"
+"""In the history of one that turned out to be only a symptom of another."""
+
+
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
     """One thing that happened to an incident: what, and why in a few words."""
@@ -73,7 +77,8 @@ class Incident:
     """One problem: a subject (the owner a person acts on) and the objects that show it.
 
     All times are UTC. `errors` and `details` are redacted. `missing` is what the collectors could
-    not read. `superseded_by` is the id of the incident a person replayed it as. `mute` says why
+    not read. `superseded_by` is the id of the incident a person replayed it as, or that it turned
+    out to be a part of. `mute` says why
     nobody is told, `followers` which incidents are not told because of this one. `diagnosis` is
     None until there is one. `diagnosing` is true while a model is asked. `silenced_until` is when a silence of this one incident ends or ended; None with state `silenced`
     means until it is resolved. A silence with an end outlives the resolution: what comes back

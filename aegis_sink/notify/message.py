@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from aegis_sink.model import (
+    PART_OF,
     CheckStatus,
     Diagnosis,
     Fix,
@@ -231,6 +232,9 @@ def _place(incident: Incident) -> str:
 
 def _status(incident: Incident, reason: NoticeReason) -> str:
     if incident.superseded_by:
+        part_of = next((h.reason for h in incident.history if h.what == PART_OF), "")
+        if part_of:
+            return clamp(f"Part of {one_line(part_of)}", 300)
         return f"Told anew as incident {one_line(incident.superseded_by)}"
     if incident.state is State.RESOLVED:
         return ""  # the headline says it

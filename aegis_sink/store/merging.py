@@ -1,10 +1,11 @@
 """When two incidents are one: the final fingerprint, and moving one into the other."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, case, func, literal, select
 
-from aegis_sink.model import ObjectRef, Severity, State
+from aegis_sink.model import PART_OF, ObjectRef, Severity, State
 from aegis_sink.store import history, incidents, tables
 
 _i = tables.incidents.c
@@ -82,6 +83,34 @@ def merge(
     connection: Connection, young: str, old: str, because: str = "it is the same problem"
 ) -> None:
     """`young` turns out to be `old`: its findings, keys and count move, its id becomes an alias."""
+    last_seen = _hand_over(connection, young, old)
+    connection.execute(tables.incidents.update().where(_i.id == young).values(merged_into=old))
+    connection.execute(
+        tables.incidents.update().where(_i.merged_into == young).values(merged_into=old)
+    )
+    history.note(connection, old, last_seen, "merged", f"{young}: {because}")
+
+
+def fold(connection: Connection, part: str, whole: str, *, now: datetime, because: str) -> None:
+    """`part`, of which people were told, says only what `whole` causes: that goes on alone. The
+    part keeps its findings and its message, which says so."""
+    last_seen = _hand_over(connection, part, whole, keep=True)
+    title = connection.execute(select(_i.title).where(_i.id == whole)).scalar_one()
+    incidents.set_state(
+        connection,
+        part,
+        State.RESOLVED,
+        at=now,
+        what=PART_OF,
+        reason=f"{title} (incident {whole})",
+    )
+    connection.execute(tables.incidents.update().where(_i.id == part).values(superseded_by=whole))
+    history.note(connection, whole, last_seen, "merged", f"{part}: {because}")
+
+
+def _hand_over(connection: Connection, young: str, old: str, *, keep: bool = False) -> datetime:
+    """Findings, keys and count of `young` become those of `old`, and its jobs end; with `keep` it
+    keeps a copy of its findings. When it was last seen."""
     mine = connection.execute(
         select(_f.id, _f.content_key, _f.times, _f.last_seen, _f.gone_at, _f.hidden_at).where(
             _f.incident_id == young
@@ -94,9 +123,12 @@ def merge(
             )
         ).first()
         if twin is None:
-            connection.execute(
-                tables.findings.update().where(_f.id == row.id).values(incident_id=old)
-            )
+            if keep:
+                _copy(connection, row.id, old)
+            else:
+                connection.execute(
+                    tables.findings.update().where(_f.id == row.id).values(incident_id=old)
+                )
         else:
             connection.execute(
                 tables.findings.update()
@@ -108,7 +140,8 @@ def merge(
                     hidden_at=row.hidden_at,
                 )
             )
-            connection.execute(tables.findings.delete().where(_f.id == row.id))
+            if not keep:
+                connection.execute(tables.findings.delete().where(_f.id == row.id))
     keys = tables.incident_keys
     connection.execute(keys.update().where(keys.c.incident_id == young).values(incident_id=old))
     lost = connection.execute(
@@ -132,9 +165,14 @@ def merge(
         .where(_i.id == old, _i.last_seen < lost.last_seen)
         .values(last_seen=lost.last_seen)
     )
-    connection.execute(tables.incidents.update().where(_i.id == young).values(merged_into=old))
-    connection.execute(
-        tables.incidents.update().where(_i.merged_into == young).values(merged_into=old)
-    )
     connection.execute(tables.jobs.delete().where(tables.jobs.c.incident_id == young))
-    history.note(connection, old, lost.last_seen, "merged", f"{young}: {because}")
+    last_seen: datetime = lost.last_seen
+    return last_seen
+
+
+def _copy(connection: Connection, finding_id: int, incident_id: str) -> None:
+    columns = [column for column in tables.findings.c if column.name not in ("id", "incident_id")]
+    row = select(literal(incident_id), *columns).where(_f.id == finding_id)
+    connection.execute(
+        tables.findings.insert().from_select(["incident_id", *(c.name for c in columns)], row)
+    )

@@ -27,6 +27,7 @@ LEADING = (AutoscalerFacts, DisruptionBudgetFacts, IngressFacts)
 # What a Service, HPA or PDB told that long before the cause may have had a cause of its own.
 SYMPTOM_LEAD = timedelta(minutes=5)
 TEXT_CHARACTERS = 4096
+_HEARD = frozenset({State.OPEN, State.ACKNOWLEDGED})
 
 # K8sGPT's templates (facts/analyzers.md). An Ingress that lacks its Service is one where that
 # Service is there after all: `trail` leads nowhere else.
@@ -214,8 +215,23 @@ def incident_to_join(
     joining = [i for i in fitting if ref == i.subject or leads_to.meets(trail_of(i))]
     if not joining:
         return None
-    oldest = min(joining, key=lambda i: (is_symptom(i.errors), i.first_seen, i.id))
-    return Joining(oldest, because)
+    return Joining(min(joining, key=rank), because)
+
+
+def is_part_of(one: Incident, whole: Incident) -> bool:
+    """Whether `one`, of which people were told, says only what `whole` causes, when they lead to
+    one workload. Never both ways round."""
+    if not is_symptom(one.errors) or rank(whole) >= rank(one):
+        return False
+    if any(i.state not in _HEARD or i.mute or i.severity is Severity.HINT for i in (one, whole)):
+        return False
+    shows = one.subject.resource_kind in SHOWS
+    return not shows or one.first_seen >= whole.first_seen - SYMPTOM_LEAD
+
+
+def rank(incident: Incident) -> tuple[bool, datetime, str]:
+    """Of several that lead to one workload, the first is the incident."""
+    return is_symptom(incident.errors), incident.first_seen, incident.id
 
 
 def _has_no_endpoints(errors: Sequence[str]) -> bool:

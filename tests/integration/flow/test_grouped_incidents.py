@@ -5,7 +5,7 @@ from itertools import permutations
 
 import pytest
 
-from aegis_sink.model import Finding, ObjectRef, Severity
+from aegis_sink.model import Finding, ObjectRef, Severity, State
 from aegis_sink.model.facts import AutoscalerFacts, IngressFacts
 from tests.integration.flow.conftest import Flow, stated
 
@@ -101,6 +101,46 @@ async def test_a_cause_that_comes_after_the_telling_changes_the_message_it_belon
     assert await flow.reasons(told.id) == ["first", "diagnosed"]
     history = (await flow.incident(told.id)).history
     assert any("may be the cause" in entry.reason for entry in history)
+
+
+async def test_what_was_told_twice_is_one_when_its_workload_is_known_and_the_other_message_says_so(
+    flow: Flow,
+) -> None:
+    behind = stated("Service", "web", "Service has not ready endpoints, pods: [Pod/x], expected 1")
+    scaler = stated("HorizontalPodAutoscaler", "checkout", HPA_TEXT)
+    crash = stated("Pod", "x", "the last termination reason is Error container=api pod=x")
+    flow.cluster.above[crash.object] = ObjectRef("Deployment", "checkout", "shop")
+    told = [await flow.post(one) for one in (behind, scaler)]
+    await flow.after(10)
+    assert len(flow.channel.roots) == 2
+    cause = await flow.post(crash)
+    await flow.after(10)
+    await flow.after(300)
+    whole, part = await flow.incident(cause.id), await flow.incident(told[1].id)
+    assert (whole.id, part.superseded_by) == (told[0].id, told[0].id)
+    assert {ref.kind for ref in whole.objects} == {"Service", "HorizontalPodAutoscaler", "Pod"}
+    assert (whole.state, part.state) == (State.OPEN, State.RESOLVED)
+    shown = {root.id: root for root in flow.channel.roots.values()}
+    assert shown[part.id].superseded_by == whole.id
+    assert shown[part.id].objects == (scaler.object,)
+    assert "resolved" not in await flow.reasons(part.id)
+    assert (await flow.post(scaler)).id == whole.id
+    await flow.after(10)
+    assert len(flow.channel.roots) == 2
+
+
+async def test_what_was_told_long_before_a_cause_is_no_part_of_it(flow: Flow) -> None:
+    behind = stated("Service", "web", "Service has not ready endpoints, pods: [Pod/x], expected 1")
+    scaler = stated("HorizontalPodAutoscaler", "checkout", HPA_TEXT)
+    crash = stated("Pod", "x", "the last termination reason is Error container=api pod=x")
+    flow.cluster.above[crash.object] = ObjectRef("Deployment", "checkout", "shop")
+    early = await flow.post(scaler)
+    await flow.after(600)
+    await flow.post(behind)
+    await flow.after(10)
+    await flow.post(crash)
+    await flow.after(300)
+    assert (await flow.incident(early.id)).state is State.OPEN
 
 
 async def test_two_causes_on_one_workload_stay_apart(flow: Flow) -> None:

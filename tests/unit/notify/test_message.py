@@ -6,12 +6,14 @@ from datetime import datetime, timedelta
 import pytest
 
 from aegis_sink.model import (
+    PART_OF,
     CheckStatus,
     Diagnosis,
     Feedback,
     FixAction,
     FixCheck,
     Follower,
+    HistoryEntry,
     Incident,
     NoticeReason,
     ObjectRef,
@@ -243,6 +245,14 @@ def test_an_incident_that_was_replayed_says_where_it_goes_on(found: Incident) ->
     assert text.startswith("↪️ REPLACED · ")
     assert "Told anew as incident inc-2" in text
     assert "went away" not in text
+
+
+def test_an_incident_that_turned_out_to_be_a_part_of_another_says_of_which(found: Incident) -> None:
+    entry = HistoryEntry(found.last_seen, PART_OF, "Deployment shop/api: it fails (incident inc-2)")
+    old = replace(found, state=State.RESOLVED, superseded_by="inc-2", history=(entry,))
+    text = said(old, NoticeReason.RESOLVED)
+    assert text.startswith("↪️ REPLACED · ")
+    assert "Part of Deployment shop/api: it fails (incident inc-2)" in text
 
 
 def test_who_acknowledged_is_named_and_when(found: Incident) -> None:

@@ -3,9 +3,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from aegis_sink.model import Incident, ObjectRef, Severity, State
+from aegis_sink.model import Incident, Mute, MuteKind, ObjectRef, Severity, State
 from aegis_sink.model.facts import AutoscalerFacts, DisruptionBudgetFacts, Facts, IngressFacts
-from aegis_sink.triage.grouping import SYMPTOM_LEAD, incident_to_join, is_symptom, trail
+from aegis_sink.triage.grouping import (
+    SYMPTOM_LEAD,
+    incident_to_join,
+    is_part_of,
+    is_symptom,
+    trail,
+)
 from aegis_sink.triage.subject import subject_from_name
 
 START = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
@@ -202,6 +208,26 @@ def test_a_cause_and_a_symptom_of_it_that_came_first_are_one(
     assert joined("Deployment", "api", REPLICAS, early) == "early"
     long_ago = replace(early, first_seen=START - SYMPTOM_LEAD * 1.1)
     assert joined("Pod", "api-66959989c5-d222p", OOM, long_ago) is None
+
+
+def test_of_two_that_were_told_only_a_symptom_is_a_part_of_the_other() -> None:
+    shown = incident("shown", HPA, subject=ObjectRef("HorizontalPodAutoscaler", "api", "shop"))
+    older = incident("older", REPLICAS, minutes=-1)
+    assert is_part_of(shown, SICK)
+    assert not is_part_of(SICK, shown)
+    assert not is_part_of(incident("other", PULL), SICK)
+    assert is_part_of(shown, older)
+    assert not is_part_of(older, shown)
+    assert not is_part_of(replace(shown, first_seen=START - SYMPTOM_LEAD * 1.1), SICK)
+
+
+@pytest.mark.parametrize("state", [State.SILENCED, State.RESOLVED])
+def test_what_nobody_hears_of_takes_nothing_in_that_people_were_told_of(state: State) -> None:
+    shown = incident("shown", HPA, subject=ObjectRef("HorizontalPodAutoscaler", "api", "shop"))
+    assert not is_part_of(shown, replace(SICK, state=state))
+    assert not is_part_of(replace(shown, state=state), SICK)
+    muted = Mute(MuteKind.SILENCE, "s1", "it is silenced")
+    assert not is_part_of(shown, replace(SICK, mute=muted))
 
 
 def test_pods_whose_name_tells_no_owner_and_their_daemon_set_are_one() -> None:
