@@ -75,10 +75,15 @@ async def hand_over(type: str | None, body: kopf.Body, logger: kopf.Logger, **_:
 
 
 async def _results_are_served(settings: kopf.OperatorSettings, logger: kopf.Logger) -> bool:
-    """Whether the API server has them; True where it does not say, for Kopf to say why."""
+    """Whether the API server has them; True where Kopf is refused next too, and says why."""
     try:
         found = (login(settings=settings, logger=logger) for login in LOGINS)
-        info = next(filter(None, found))
+        info = next(filter(None, found), None)
+    except Exception:  # noqa: BLE001 — the packages raise whatever a kubeconfig happens to break
+        info = None
+    if info is None:
+        return True  # Kopf logs in with the same functions, and ends with the reason
+    try:
         async with (
             aiohttp.ClientSession(
                 headers=info.as_http_headers(), timeout=TIMEOUT, trust_env=info.trust_env
@@ -87,12 +92,17 @@ async def _results_are_served(settings: kopf.OperatorSettings, logger: kopf.Logg
                 f"{info.server}{GROUP}", ssl=info.as_ssl_context(), proxy=info.proxy_url
             ) as answer,
         ):
-            if answer.status != 200:
-                return answer.status != 404
+            if answer.status in (401, 403):
+                return True
+            if answer.status == 404:
+                return False
+            answer.raise_for_status()
             return any(one["name"] == "results" for one in (await answer.json())["resources"])
-    except Exception as error:  # noqa: BLE001 — whatever it is, Kopf meets it next
-        logger.debug(f"whether there are Results was not found out: {type(error).__name__}")
-        return True
+    except (aiohttp.ClientError, OSError, ValueError, LookupError, TypeError) as error:
+        raise kopf.TemporaryError(
+            f"the API server did not say whether there are Results ({_words(error)})",
+            delay=CRD_SECONDS,
+        ) from error
 
 
 def _url() -> str:

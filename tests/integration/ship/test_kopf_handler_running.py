@@ -37,8 +37,12 @@ class Cluster:
 
     results: ResultsApi = field(default_factory=lambda: ResultsApi(installed=False))
     writes: list[str] = field(default_factory=list)
+    faults: list[web.Response] = field(default_factory=list)
+    """The first answers to whether there are Results."""
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
+        if self.faults and request.path == "/apis/core.k8sgpt.ai/v1alpha1":
+            return self.faults.pop()
         if request.method != "GET":
             self.writes.append(f"{request.method} {request.path}")
             return web.json_response({}, status=403)
@@ -183,6 +187,28 @@ async def test_it_comes_to_life_when_the_crd_appears_and_writes_nothing(
     assert sink.took == [(how, "shop/api-1") for how in ("ADDED", "MODIFIED", "DELETED")]
     assert cluster.writes == []
     assert TOKEN not in "".join(handler.log)
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        (web.Response(status=503), "503 Service Unavailable"),
+        (web.Response(text="<html>", content_type="text/html"), "200 Attempt to decode JSON"),
+        (web.json_response({"kind": "Status"}), "KeyError"),
+    ],
+    ids=["busy", "no JSON", "another answer"],
+)
+async def test_an_api_server_that_does_not_say_whether_there_are_results_is_asked_again(
+    places: Places, tmp_path: Path, fault: web.Response, why: str
+) -> None:
+    """Kopf would look once, find none, and serve nothing from then on."""
+    cluster, sink, api, door = places
+    cluster.faults.append(fault)
+    async with running(api, door, tmp_path) as handler:
+        await until(partial(handler.said, f"did not say whether there are Results ({why}"))
+        cluster.results.installed = True
+        cluster.results.put(result("shop/api-1", "it crashed"))
+        await until(lambda: sink.took)
 
 
 async def test_a_restart_hands_over_every_result_there_is(places: Places, tmp_path: Path) -> None:
