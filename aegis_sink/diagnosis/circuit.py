@@ -11,6 +11,7 @@ from aegis_sink.diagnosis.errors import (
     ModelRefused,
     ModelUnavailable,
 )
+from aegis_sink.unreached import SILENT
 
 FAILURES_TO_OPEN = 3
 REST_SECONDS = 60.0
@@ -34,6 +35,7 @@ class Circuit:
         self._rest = rest_seconds
         self._clock = clock
         self._failures = 0
+        self._why = ""
         self._opened_at = 0.0
         self._probing = False
 
@@ -48,15 +50,16 @@ class Circuit:
     def passage(self) -> Iterator[None]:
         """Pass, and report how it went. Raises CircuitOpen when nothing may pass."""
         if self.state == "open" or (self.state == "half-open" and self._probing):
-            left = max(0.0, self._rest - (self._clock() - self._opened_at))
+            # It stays in a message for hours: the reason, and nothing that is true for a moment.
             raise CircuitOpen(
-                f"the model failed {self._failures} times; the next try is in {left:.0f} s"
+                f"{self._why}; it failed {self._failures} times, the next try is after a rest"
             )
         probe = self._probing = self.state == "half-open"
         try:
             yield
-        except (ModelUnavailable, asyncio.CancelledError):
+        except (ModelUnavailable, asyncio.CancelledError) as error:
             # The overall deadline cancels: a server that drips on until then has failed too.
+            self._why = str(error) or SILENT
             self._failures += 1
             self._opened_at = self._clock()
             raise
