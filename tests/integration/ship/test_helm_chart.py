@@ -334,6 +334,30 @@ def test_the_notes_print_the_sink_that_works(
         assert sink == file["spec"]["sink"]
 
 
+def test_the_notes_name_each_namespace_that_the_network_policy_lets_in(
+    helm: Callable[..., str],
+) -> None:
+    """A Prometheus elsewhere is not let in, and all it says is that AEGIS Sink is away."""
+
+    def notes(profile: str) -> str:
+        values = str(CHART / "profiles" / f"{profile}.yaml")
+        told = helm(
+            "install", "aegis-sink", str(CHART), "-n", "aegis", "--dry-run=client", "-f", values
+        )
+        return told.partition("NOTES:")[2]
+
+    network = {
+        "k8sgptNamespace": "posts of K8sGPT's operator, from the namespace k8sgpt-operator-system",
+        "ingressNamespace": "the ingress controller, from the namespace ingress-nginx",
+        "monitoringNamespace": "Prometheus, from the namespace monitoring",
+    }
+    full, standard, minimal = notes("full"), notes("standard"), notes("minimal")
+    assert [f"{words} ({name})" in full for name, words in network.items()] == [True] * 3
+    assert "posts of K8sGPT's operator" in standard
+    assert "Prometheus, from" not in standard
+    assert "NetworkPolicy" not in minimal
+
+
 @pytest.mark.parametrize(
     "release", ["aegis.one", "a" * 53, f"{'a' * 50}.b", f"{'a' * 50}--b", "123", "1-aegis-sink"]
 )
