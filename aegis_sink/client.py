@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import aiohttp
 
+from aegis_sink.errors import Explained
 from aegis_sink.settings import Settings
 from aegis_sink.unreached import why
 
@@ -18,7 +19,7 @@ Answer = dict[str, object]
 CONNECT_SECONDS = 5.0
 
 
-class ClientError(Exception):
+class ClientError(Explained):
     """The service could not be asked; the text says what to do."""
 
 

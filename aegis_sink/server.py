@@ -11,6 +11,7 @@ from functools import partial
 import uvicorn
 
 from aegis_sink.client import Client, ClientError
+from aegis_sink.errors import Explained
 from aegis_sink.intake.connection import Connection, Limits
 from aegis_sink.service import Service, build
 from aegis_sink.settings import Settings
@@ -23,7 +24,7 @@ GRACEFUL_SECONDS = 10
 GC_ALLOCATIONS = 10_000  # Python's default of 700 is passed by every third batch of posts
 
 
-class CannotListen(Exception):
+class CannotListen(Explained):
     """The address cannot be listened on; the text says what to do."""
 
 

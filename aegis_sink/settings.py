@@ -26,6 +26,7 @@ from pydantic import (
 )
 
 from aegis_sink.durations import Duration, Interval, format_duration
+from aegis_sink.errors import Explained
 from aegis_sink.routes import RouteSetting, read_routes
 from aegis_sink.triage.routing import unreachable
 
@@ -35,7 +36,7 @@ CONFIG_VARIABLE = "AEGIS_CONFIG"
 _TIME_OF_DAY = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 
 
-class SettingsError(Exception):
+class SettingsError(Explained):
     """The settings cannot be used; the text names each one, its source, and what is expected."""
 
 

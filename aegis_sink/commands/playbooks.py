@@ -10,7 +10,9 @@ from aegis_sink.commands.terminal import AsJson, out, print_json, print_table, s
 from aegis_sink.diagnosis.playbooks import Playbooks
 from aegis_sink.diagnosis.rehearsal import check
 
-app = typer.Typer(help="What is known about failures, as files.", no_args_is_help=True)
+app = typer.Typer(
+    add_completion=False, help="What is known about failures, as files.", no_args_is_help=True
+)
 
 Folder = Annotated[
     Path | None, typer.Argument(help="Your playbooks; AEGIS_PLAYBOOKS_DIR when left out.")

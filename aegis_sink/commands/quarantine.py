@@ -23,7 +23,7 @@ from aegis_sink.diagnosis.redaction import redact
 from aegis_sink.model.codec import rfc3339
 from aegis_sink.store import quarantine
 
-app = typer.Typer(help="Bodies that were read but not understood.")
+app = typer.Typer(add_completion=False, help="Bodies that were read but not understood.")
 
 
 @app.callback(invoke_without_command=True)

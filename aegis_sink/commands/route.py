@@ -22,7 +22,7 @@ from aegis_sink.store import incidents
 from aegis_sink.triage.matchers import LABELS, labels
 from aegis_sink.triage.routing import Route, Tried
 
-app = typer.Typer(help="Where incidents are told.")
+app = typer.Typer(add_completion=False, help="Where incidents are told.")
 
 
 @app.callback(invoke_without_command=True)

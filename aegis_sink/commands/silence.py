@@ -21,7 +21,7 @@ from aegis_sink.commands.terminal import (
 from aegis_sink.store import silences
 from aegis_sink.web.silences import silence_to_json
 
-app = typer.Typer(help="What nobody wants to hear of for a while.")
+app = typer.Typer(add_completion=False, help="What nobody wants to hear of for a while.")
 
 Matchers = Annotated[
     list[str], typer.Argument(help="Like 'namespace=\"dev\"' 'kind=~\"Pod|Job\"'.")

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from aegis_sink.errors import Explained
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from aegis_sink.model import FixAction, Risk
 
 
-class PlaybookError(ValueError):
+class PlaybookError(Explained):
     """A playbook that cannot be used. The text names file, line, path and reason of each fault."""
 
     def __init__(self, problems: tuple[str, ...]) -> None:

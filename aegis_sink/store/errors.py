@@ -8,8 +8,10 @@ StoreError
     └── SchemaNewer   a newer version wrote it
 """
 
+from aegis_sink.errors import Explained
 
-class StoreError(Exception):
+
+class StoreError(Explained):
     """Base of all store errors."""
 
 

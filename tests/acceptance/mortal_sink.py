@@ -70,7 +70,7 @@ def start(bomb: Bomb | None, environment: Mapping[str, str], said: Path) -> Fork
     longer than most of these tests; threads, sockets and files it has none of.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["aegis_sink.cli"])
+    context.set_forkserver_preload(["aegis_sink.commands.serve"])
     process = context.Process(target=_serve, args=(bomb, dict(environment), said))
     process.start()
     return process

@@ -18,6 +18,12 @@ def test_imports_run_one_way() -> None:
     assert run.returncode == 0, run.stdout
 
 
+def test_a_command_does_not_wait_for_what_another_needs() -> None:
+    asked = "import sys, aegis_sink.cli; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert {"aiohttp", "kubernetes", "pydantic", "sqlalchemy"} & set(run.stdout.split()) == set()
+
+
 def test_only_the_store_knows_sql() -> None:
     strangers = [
         str(path.relative_to(ROOT))

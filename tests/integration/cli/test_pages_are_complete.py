@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from typer.core import TyperGroup
 
 import aegis_sink
 from aegis_sink.cli import app
@@ -71,13 +72,21 @@ def test_the_routes_on_the_page_are_the_routes_of_the_document() -> None:
     }
 
 
+def below(command: object) -> list[tuple[str, object]]:
+    """The commands of a group; none of a command."""
+    if not isinstance(command, TyperGroup):
+        return []
+    context = typer.Context(command)
+    return [(name, command.get_command(context, name)) for name in command.list_commands(context)]
+
+
 def commands() -> Iterator[tuple[str, list[str]]]:
     """Every command with its flags."""
 
     def walk(command: object, path: str) -> Iterator[tuple[str, list[str]]]:
-        for name, sub in getattr(command, "commands", {}).items():
+        for name, sub in below(command):
             yield from walk(sub, f"{path} {name}")
-        if getattr(command, "invoke_without_command", False) or not hasattr(command, "commands"):
+        if getattr(command, "invoke_without_command", False) or not below(command):
             flags = [
                 option
                 for parameter in getattr(command, "params", [])
@@ -152,7 +161,7 @@ def test_every_flag_explains_itself() -> None:
     def parameters(command: object) -> Iterator[tuple[str, str | None]]:
         for parameter in getattr(command, "params", []):
             yield f"{command} {parameter.name}", getattr(parameter, "help", None)
-        for sub in getattr(command, "commands", {}).values():
+        for _, sub in below(command):
             yield from parameters(sub)
 
     assert [name for name, text in parameters(typer.main.get_command(app)) if not text] == []

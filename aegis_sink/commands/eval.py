@@ -49,6 +49,7 @@ class _RunsByDefault(TyperGroup):
 
 app = typer.Typer(
     cls=_RunsByDefault,
+    add_completion=False,
     no_args_is_help=True,
     help="How good the diagnoses are: `eval DIR` runs recorded incidents (docs/evals.md).",
 )
