@@ -307,8 +307,8 @@ def _why_and_what(incident: Incident) -> tuple[Part, ...]:
 
 
 def _resolved_parts(incident: Incident) -> tuple[Part, ...]:
-    if incident.diagnosis is None:
-        return ()
+    if incident.diagnosis is None or incident.superseded_by:
+        return ()  # where it goes on, its cause is told
     cause = _cause(incident.diagnosis)
     if incident.diagnosis.verdict is Verdict.CANNOT_TELL:
         return (Part(label="Why it was (not found out)", text=cause.text),)

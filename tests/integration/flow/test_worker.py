@@ -1,12 +1,17 @@
 """Jobs are run once each time they are due, whatever the order in which the store answers."""
 
 import asyncio
+import json
 import threading
 from collections import Counter
 from datetime import timedelta
+from importlib import import_module
+from typing import Any
 
+import pytest
 from sqlalchemy import Connection
 
+from aegis_sink.dialects.table import read
 from aegis_sink.flow.worker import Done, Stage, Worker
 from aegis_sink.store import jobs, tables
 from aegis_sink.store.jobs import Job
@@ -67,6 +72,38 @@ async def test_a_job_made_due_while_it_ran_runs_again_though_it_is_claimed_at_on
             await asyncio.sleep(0.005)
     await worker.stop(grace_seconds=1)
     await working
+
+
+async def test_a_fault_that_nobody_foresaw_stops_neither_the_worker_nor_the_inbox(
+    flow: Flow, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for module in ("worker", "inbox"):
+        monkeypatch.setattr(f"aegis_sink.flow.{module}.RETRY_SECONDS", 0.01)
+    faults: Counter[str] = Counter()
+
+    def once(place: str) -> None:
+        owner, _, name = place.rpartition(".")
+        right = getattr(import_module(owner), name)
+
+        def wrong(*args: Any, **options: Any) -> Any:
+            faults[place] += 1
+            if faults[place] == 1:
+                raise RuntimeError("a fault")
+            return right(*args, **options)
+
+        monkeypatch.setattr(place, wrong)
+
+    once("aegis_sink.store.jobs.claim")
+    once("aegis_sink.flow.inbox.accept")
+    once("aegis_sink.store.quarantine.put")
+    body = json.dumps({"text": ">*[main] K8sGPT analysis of the Pod shop/api-1*"}).encode()
+    await flow.door.post(body, read(body, cluster="east"), door="webhook")
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while len(faults) < 3 or min(faults.values()) < 1 or not flow.channel.roots:
+            await flow.after(10)
+            await asyncio.sleep(0.02)
+    assert "the worker could not take a job, trying again" in caplog.text
+    assert "posts wait in the inbox, trying again" in caplog.text
 
 
 async def test_what_is_claimed_while_the_worker_stops_is_left_to_the_next_start(flow: Flow) -> None:

@@ -247,12 +247,16 @@ def test_an_incident_that_was_replayed_says_where_it_goes_on(found: Incident) ->
     assert "went away" not in text
 
 
-def test_an_incident_that_turned_out_to_be_a_part_of_another_says_of_which(found: Incident) -> None:
+def test_an_incident_that_turned_out_to_be_a_part_of_another_says_of_which_and_no_cause(
+    diagnosed: Incident,
+) -> None:
+    found = diagnosed
     entry = HistoryEntry(found.last_seen, PART_OF, "Deployment shop/api: it fails (incident inc-2)")
     old = replace(found, state=State.RESOLVED, superseded_by="inc-2", history=(entry,))
     text = said(old, NoticeReason.RESOLVED)
     assert text.startswith("↪️ REPLACED · ")
     assert "Part of Deployment shop/api: it fails (incident inc-2)" in text
+    assert "Why" not in text
 
 
 def test_who_acknowledged_is_named_and_when(found: Incident) -> None:
