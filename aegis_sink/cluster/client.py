@@ -166,7 +166,9 @@ class KubernetesCluster:
             return f"unreachable: {error}"
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, after what still reads through them."""
+        await self._collected.close()
+        await self._chains.close()
         await self._connection.close()
 
     async def _collect(self, finding: Finding, owners: OwnerChain) -> Collected:

@@ -306,6 +306,11 @@ class Connection:
             raise ClusterUnavailable(
                 f"the API server at {credentials.host} cannot be reached: {why(error)}"
             ) from error
+        except (AssertionError, RuntimeError) as error:
+            # aiohttp's words for a session that was closed while it opened a connection.
+            if self._loaded is not None and self._loaded[1] is transport:
+                raise
+            raise _AskAgain(f"the credentials were loaded anew: {what}", 0.0) from error
         if cut and not keep_part:
             raise TooLarge(
                 f"{what}: the answer is larger than what an incident may still read",

@@ -46,6 +46,13 @@ class Shared(Generic[Key, Value]):
             self._entries[key] = (task, self._clock() + self._seconds)
         return value
 
+    async def close(self) -> None:
+        """End what is still being fetched."""
+        tasks = [task for task, _ in self._entries.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     def _sweep(self) -> None:
         now = self._clock()
         for key in [k for k, (task, until) in self._entries.items() if task.done() and until < now]:

@@ -272,6 +272,35 @@ async def test_a_fetch_goes_on_when_the_first_who_asked_gives_up() -> None:
     assert await second == 7
 
 
+async def test_a_fetch_that_nobody_waits_for_ends_before_its_connection(
+    api: FakeApi, cluster: KubernetesCluster
+) -> None:
+    api.put(pod())
+    api.hang("namespaces/shop/events")
+    one = finding("Pod", "api-1")
+    asked = asyncio.ensure_future(cluster.collect(one, OwnerChain((one.object,), "as in the test")))
+    while not any("/events" in path for path in api.asked):  # noqa: ASYNC110 — it has no event
+        await asyncio.sleep(0.01)
+    asked.cancel()
+    await asyncio.wait({asked})
+    others = asyncio.all_tasks()
+    assert [task for task in others if "Shared._run" in repr(task)]
+    await cluster.close()
+    assert not [task for task in others if "Shared._run" in repr(task) and not task.done()]
+
+
+async def test_credentials_that_many_requests_at_once_are_refused_with_end_each_with_words(
+    api: FakeApi,
+) -> None:
+    api.refuse("", 401)
+    cluster = connected(api)
+    for _ in range(5):
+        reads = [cluster.complete(bodiless(kind, "web")) for kind in ("Pod", "Service") * 10]
+        answers = await asyncio.gather(*reads, return_exceptions=True)
+        assert {type(answer) for answer in answers} <= {ClusterRefused, ClusterUnavailable}
+    await cluster.close()
+
+
 @pytest.mark.parametrize("kind", ["Pod", "Service"])
 async def test_what_may_not_be_read_is_neither_well_nor_gone(
     api: FakeApi, cluster: KubernetesCluster, kind: str

@@ -63,7 +63,7 @@ async def checks(
     reviews: Reviews, *, namespace: str = "", results: str = "", lease: Lease = NO_LEASE
 ) -> list[Check]:
     async with serving(reviews):
-        asking = connection(reviews.url)
+        asking = connection(reviews.url, 60)
         try:
             looked = check_rights(
                 asking, namespace=namespace, results_namespace=results, lease=lease
