@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator
 
 import pytest
+from slack_sdk.web.async_client import AsyncWebClient
 
 from aegis_sink.notify.actions import Action
 from aegis_sink.notify.answers import PrivateAnswers
@@ -262,6 +263,35 @@ async def test_the_socket_comes_back_after_slack_was_away(
     await slack.press(slack.pressed("acknowledge", "inc-1"), envelope_id="three")
     await until_acknowledged(slack, 3)
     assert slack.acknowledged == ["one", "two", "three"]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await socket.close()
+
+
+async def test_an_error_that_nobody_foresaw_is_logged_and_said_and_the_socket_is_tried_again(
+    slack: FakeSlack,
+    desk: ActionDesk,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    said: list[str] = []
+    real = AsyncWebClient.apps_connections_open
+
+    async def breaks_once(web: AsyncWebClient, **given: str) -> object:
+        said.append(await socket.status())
+        if len(said) == 1:
+            raise KeyError(slack.app_token)
+        return await real(web, **given)
+
+    monkeypatch.setattr(AsyncWebClient, "apps_connections_open", breaks_once)
+    socket = SlackSocket(slack.app_token, desk, api_url=slack.api_url, retry=0.01)
+    running = asyncio.create_task(socket.run())
+    await slack.press(slack.pressed("acknowledge", "inc-1"), envelope_id="one")
+    await until_acknowledged(slack)
+    assert said[1] == "Slack: no buttons over Socket Mode: KeyError"
+    [logged] = [one for one in caplog.records if one.levelname == "ERROR"]
+    assert logged.getMessage().startswith("buttons do not work, trying again in")
+    assert logged.exc_info
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     await socket.close()
