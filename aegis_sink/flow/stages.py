@@ -49,7 +49,7 @@ from aegis_sink.store.incidents import StoredFinding
 from aegis_sink.store.jobs import Job
 from aegis_sink.store.merging import Identity
 from aegis_sink.triage.fingerprint import failure_class, fingerprint
-from aegis_sink.triage.grouping import LEADING
+from aegis_sink.triage.grouping import FROM_OUTSIDE, LEADING
 from aegis_sink.triage.inhibition import may_mute
 from aegis_sink.triage.severity import severity, worst
 from aegis_sink.triage.storm import asked_enough, is_storm
@@ -114,7 +114,8 @@ class Investigation:
         collected = await self.cluster.collect(first, owners)
         collected = replace(collected, missing=(*collected.missing, *lacks))
         facts = tuple(e.facts for e in collected.evidence if isinstance(e.facts, LEADING))
-        if await self._joined(job.incident_id, lead, owners, facts):
+        looks_again = facts or first.object.resource_kind in FROM_OUTSIDE
+        if looks_again and await self._joined(job.incident_id, lead, owners, facts):
             return Done()
         case = Case(first.cluster, owners.subject, tuple(completed), collected)
         assessment = await self._assess(case)
