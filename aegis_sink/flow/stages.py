@@ -385,6 +385,8 @@ class Investigation:
         if current is not None and current != incident_id:
             # The other incident has a new object; what it says about itself may change.
             jobs.enqueue(connection, current, jobs.TELL, self.clock())
+            if notices.root_of(connection, incident_id) is not None:
+                jobs.enqueue(connection, incident_id, jobs.TELL, self.clock())
         return current
 
     def _store_collected(

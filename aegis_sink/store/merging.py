@@ -30,8 +30,8 @@ def identify(connection: Connection, incident_id: str, identity: Identity) -> st
 
     None when it is over: what was replayed as another incident while the cluster was read must
     not take that one in. When another open incident has this fingerprint already, the two become
-    one under the id of the one that was told about; two that were told both stay: what people
-    have seen stays.
+    one under the id of the one that was told about; of two that were told this one ends as a
+    part of the other: what people have seen stays, and says where it goes on.
     """
     k = tables.incident_keys.c
     living = incidents.resolve_id(connection, incident_id)
@@ -53,7 +53,9 @@ def identify(connection: Connection, incident_id: str, identity: Identity) -> st
             merge(connection, incident_id, other.id)
             return str(other.id)
         if other.state != State.RESOLVED and other.root_nonce is not None:
-            return incident_id
+            seen = connection.execute(select(_i.last_seen).where(_i.id == incident_id)).scalar_one()
+            fold(connection, incident_id, other.id, now=seen, because="it is the same problem")
+            return str(other.id)
         if other.state != State.RESOLVED:
             merge(connection, other.id, incident_id)
         connection.execute(tables.incident_keys.delete().where(k.key == identity.fingerprint))

@@ -242,6 +242,27 @@ async def test_two_that_turn_out_to_be_one_problem_get_one_message(flow: Flow) -
     assert (found.occurrences, len(found.objects)) == (2, 2)
 
 
+async def test_two_that_were_told_and_turn_out_to_be_one_problem_go_on_as_one(flow: Flow) -> None:
+    flow.cluster.away = True
+    bare = await flow.post(finding("api-1", dialect="slack"))
+    full = await flow.post(finding("api-1", CRASH))
+    await flow.after(10)
+    assert len(flow.channel.roots) == 2
+    flow.cluster.away = False
+    flow.cluster.errors[finding("api-1").object] = (CRASH,)
+    await flow.after(600)
+    part, whole = await flow.incident(bare.id), await flow.incident(full.id)
+    assert (part.state, part.superseded_by) == (State.RESOLVED, whole.id)
+    assert (whole.state, whole.occurrences) == (State.OPEN, 2)
+    assert {root.id: root.superseded_by for root in flow.channel.roots.values()} == {
+        part.id: whole.id,
+        whole.id: "",
+    }
+    assert (await flow.post(finding("api-1", dialect="slack"))).id == whole.id
+    await flow.after(600)
+    assert len(flow.channel.roots) == 2
+
+
 async def test_the_same_evidence_is_asked_about_once_also_after_a_restart(flow: Flow) -> None:
     receipt = await flow.post(finding("api-1", CRASH))
     await flow.after(10)
