@@ -29,6 +29,8 @@ from aegis_sink.cluster.client import KubernetesCluster, NoCluster, connect
 from aegis_sink.diagnosis.diagnoser import Diagnoser
 from aegis_sink.diagnosis.errors import LLMError
 from aegis_sink.diagnosis.playbooks import Playbooks
+from aegis_sink.flow.collecting import Collecting
+from aegis_sink.flow.diagnosing import Assessing, Diagnosing
 from aegis_sink.flow.digests import Digests
 from aegis_sink.flow.door import Door
 from aegis_sink.flow.forwarding import Forwarding
@@ -37,7 +39,6 @@ from aegis_sink.flow.muting import Muting
 from aegis_sink.flow.progress import Progress
 from aegis_sink.flow.resolving import Resolving
 from aegis_sink.flow.retention import keep_dropping
-from aegis_sink.flow.stages import Investigation
 from aegis_sink.flow.telling import Telling
 from aegis_sink.flow.worker import Stage, Worker
 from aegis_sink.intake.front import Front
@@ -202,18 +203,25 @@ async def build(
         storm_wait=settings.group_wait,
         repeat_interval=routes.shortest_interval,
     )
-    investigation = Investigation(
+    assessing = Assessing(playbooks, always_ask=settings.llm_always_ask)
+    collecting = Collecting(
         database=database,
         cluster=cluster,
-        playbooks=playbooks,
-        diagnoser=diagnoser,
-        no_model_note="no model is configured (AEGIS_LLM_API=off)",
+        assess=assessing,
+        no_model="" if diagnoser else "no model is configured (AEGIS_LLM_API=off)",
         clock=clock,
         jitter=random.random,
         redact=redact,
         group_wait=settings.group_wait,
         muting=muting,
-        always_ask=settings.llm_always_ask,
+    )
+    diagnosing = Diagnosing(
+        database=database,
+        assess=assessing,
+        diagnoser=diagnoser,
+        clock=clock,
+        jitter=random.random,
+        redact=redact,
     )
     resolving = Resolving(database, cluster, clock, random.random, settings.resolve_hold)
     telling = Telling(
@@ -244,9 +252,9 @@ async def build(
         quarantine_max_bytes=settings.quarantine_max_bytes,
     )
     stages = {
-        jobs.COLLECT: Stage(investigation.collect, COLLECT_AT_ONCE),
-        jobs.RECHECK: Stage(investigation.recheck, COLLECT_AT_ONCE),
-        jobs.DIAGNOSE: Stage(investigation.diagnose, settings.llm_concurrency),
+        jobs.COLLECT: Stage(collecting.collect, COLLECT_AT_ONCE),
+        jobs.RECHECK: Stage(collecting.recheck, COLLECT_AT_ONCE),
+        jobs.DIAGNOSE: Stage(diagnosing.diagnose, settings.llm_concurrency),
         jobs.TELL: Stage(telling.tell, TELL_AT_ONCE),
         jobs.RESOLVE: Stage(resolving.resolve, RESOLVE_AT_ONCE),
     }

@@ -12,8 +12,7 @@ from datetime import datetime, timedelta
 from aegis_sink.cluster.client import KubernetesCluster, NoCluster
 from aegis_sink.cluster.errors import ClusterUnavailable
 from aegis_sink.cluster.health import Health
-from aegis_sink.flow.stages import lives
-from aegis_sink.flow.worker import Done, Later, Outcome, back_off
+from aegis_sink.flow.worker import Done, Later, Outcome, back_off, lives
 from aegis_sink.model import Incident, ObjectRef, State
 from aegis_sink.store import endings, history, incidents, jobs
 from aegis_sink.store.database import Connection, Database

@@ -12,7 +12,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TypeGuard
 
+from aegis_sink.model import Incident, State
 from aegis_sink.store import decisions, jobs
 from aegis_sink.store.database import Connection, Database
 from aegis_sink.store.decisions import Decided
@@ -125,7 +127,10 @@ class Worker:
         if running:
             _, late = await asyncio.wait(running, timeout=grace_seconds)
             for task in late:
-                log.warning("aborted %s of incident %s", *_names(self._running.get(task)))
+                what, incident = _names(self._running.get(task))
+                log.warning(
+                    "cut off: %s of incident %s; the next start does it again", what, incident
+                )
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
@@ -252,6 +257,15 @@ class Worker:
                 )
             except StoreError as error:
                 log.error("cannot renew the leases of %d jobs: %s", len(running), error)
+
+
+def lives(incident: Incident | None, job: Job) -> TypeGuard[Incident]:
+    """Whether there is still something to do for the incident a job was made for."""
+    return (
+        incident is not None
+        and incident.id == job.incident_id
+        and incident.state is not State.RESOLVED
+    )
 
 
 def _names(job: Job | None) -> tuple[str, str]:

@@ -41,7 +41,7 @@ PLACES = {
     "a post is on disk and not answered": (f"{FLOW}.inbox:Sorting.note", "after"),
     "its incident is made and not committed": (f"{FLOW}.inbox:accept", "after"),
     "evidence is read and not stored": (f"{STORE}.incidents:store_collected", "before"),
-    "evidence is stored and the job open": (f"{FLOW}.stages:Investigation.collect", "after"),
+    "evidence is stored and the job open": (f"{FLOW}.collecting:Collecting.collect", "after"),
     "the model is being asked": ("aegis_sink.diagnosis.diagnoser:Diagnoser.ask", "before"),
     "the model's answer is not kept": ("aegis_sink.diagnosis.diagnoser:Diagnoser.ask", "after"),
     "a message is about to be intended": (f"{STORE}.notices:intend_root", "before"),

@@ -20,11 +20,12 @@ from aegis_sink.diagnosis.diagnoser import Diagnoser
 from aegis_sink.diagnosis.errors import ModelUnavailable
 from aegis_sink.diagnosis.model import Ask, LLMOptions, Reply
 from aegis_sink.dialects.table import Recognised
+from aegis_sink.flow.collecting import Collecting
+from aegis_sink.flow.diagnosing import Assessing, Diagnosing
 from aegis_sink.flow.digests import Digests
 from aegis_sink.flow.door import Door
 from aegis_sink.flow.muting import Muting
 from aegis_sink.flow.resolving import Resolving
-from aegis_sink.flow.stages import Investigation
 from aegis_sink.flow.telling import Telling
 from aegis_sink.flow.worker import Stage, Worker
 from aegis_sink.intake.receipt import Receipt
@@ -331,6 +332,11 @@ class Flow:
         return [str(n.reason) for n in (await self.incident(incident_id)).notices]
 
 
+def without_secret(text: str) -> str:
+    """A redactor that knows one secret."""
+    return text.replace("hunter2", "[redacted]")
+
+
 def make_flow(
     file: Path,
     clock: Clock,
@@ -356,18 +362,25 @@ def make_flow(
         storm_wait=GROUP_WAIT,
         repeat_interval=timedelta(hours=4),
     )
-    investigation = Investigation(
+    assessing = Assessing(builtin(), always_ask=True)
+    collecting = Collecting(
         database=database,
         cluster=cluster,  # type: ignore[arg-type]
-        playbooks=builtin(),
-        diagnoser=Diagnoser(model, options, circuit=circuit),
-        no_model_note="",
+        assess=assessing,
+        no_model="",
         clock=clock,
         jitter=lambda: 1.0,
-        redact=lambda text: text.replace("hunter2", "[redacted]"),
+        redact=without_secret,
         group_wait=GROUP_WAIT,
         muting=muting,
-        always_ask=True,
+    )
+    diagnosing = Diagnosing(
+        database=database,
+        assess=assessing,
+        diagnoser=Diagnoser(model, options, circuit=circuit),
+        clock=clock,
+        jitter=lambda: 1.0,
+        redact=without_secret,
     )
     resolving = Resolving(database, cluster, clock, lambda: 1.0, HOLD)  # type: ignore[arg-type]
     telling = Telling(
@@ -387,16 +400,16 @@ def make_flow(
     worker = Worker(
         database=database,
         stages={
-            jobs.COLLECT: Stage(investigation.collect, 4),
-            jobs.RECHECK: Stage(investigation.recheck, 4),
-            jobs.DIAGNOSE: Stage(investigation.diagnose, 1),
+            jobs.COLLECT: Stage(collecting.collect, 4),
+            jobs.RECHECK: Stage(collecting.recheck, 4),
+            jobs.DIAGNOSE: Stage(diagnosing.diagnose, 1),
             jobs.TELL: Stage(telling.tell, 4),
             jobs.RESOLVE: Stage(resolving.resolve, 1),
         },
         clock=clock,
         owner="test",
         posts=lambda: door.sorting.posts,
-        redact=lambda text: text.replace("hunter2", "[redacted]"),
+        redact=without_secret,
         observe=lambda stage, outcome, seconds: None,
     )
     return Flow(

@@ -13,8 +13,8 @@ from sqlalchemy import select
 from aegis_sink.diagnosis.assess import Assessment, assess
 from aegis_sink.dialects.errors import NotReadable
 from aegis_sink.dialects.table import Recognised, read
+from aegis_sink.flow.collecting import MOST_COMPLETIONS, OLD_EVIDENCE
 from aegis_sink.flow.replay import Replay
-from aegis_sink.flow.stages import MOST_COMPLETIONS, OLD_EVIDENCE
 from aegis_sink.flow.worker import Outcome, Stage
 from aegis_sink.intake.receipt import Status
 from aegis_sink.model import Collected, Finding, ObjectRef, OwnerChain, State
@@ -90,7 +90,7 @@ async def test_posts_do_not_wait_while_the_playbooks_are_tried_on_a_log(
         assert released.wait(30), "the event loop stood still"
         return assess(*args, **options)
 
-    monkeypatch.setattr("aegis_sink.flow.stages.assess", slow)
+    monkeypatch.setattr("aegis_sink.flow.diagnosing.assess", slow)
     await flow.post(finding("api-1", CRASH))
     async with asyncio.timeout(30):
         while not begun.is_set():  # noqa: ASYNC110 — set by another thread

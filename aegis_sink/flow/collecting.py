@@ -1,48 +1,24 @@
-"""The stages an incident goes through: collect → diagnose → tell, and resolve at the end. A post that
-says nothing new is only compared with its Result (recheck).
-
-Each stage reads the incident as it stands, does its part, and writes down the result before the
-job ends, so that a kill between any two lines is repaired by running the stage again.
+"""The stage `collect`: findings are completed, the owner found, evidence read, the playbooks asked.
+And `recheck`: a post that says nothing new is only compared with its Result.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TypeGuard
 
 from aegis_sink.cluster.client import KubernetesCluster, NoCluster
 from aegis_sink.cluster.errors import ClusterError, ClusterUnavailable
-from aegis_sink.diagnosis.assess import Assessment, assess
+from aegis_sink.diagnosis.assess import Assessment
 from aegis_sink.diagnosis.case import Case
-from aegis_sink.diagnosis.diagnoser import Diagnoser
-from aegis_sink.diagnosis.errors import AnswerInvalid, ModelRefused, ModelUnavailable
-from aegis_sink.diagnosis.playbooks import Playbooks
-from aegis_sink.flow.digests import spare_the_model, traffic
+from aegis_sink.flow.diagnosing import STORM_LOOK, Assessing
+from aegis_sink.flow.digests import traffic
 from aegis_sink.flow.grouping import Lead, Relations, lead_of, relations
 from aegis_sink.flow.muting import Muting
 from aegis_sink.flow.worker import Done, Later, Outcome, back_off
-from aegis_sink.model import (
-    Collected,
-    Diagnosis,
-    Finding,
-    Incident,
-    OwnerChain,
-    State,
-)
+from aegis_sink.model import Collected, Diagnosis, Finding, OwnerChain
 from aegis_sink.model.facts import Facts
-from aegis_sink.store import (
-    answers,
-    decisions,
-    digests,
-    history,
-    incidents,
-    jobs,
-    merging,
-    mutes,
-    notices,
-)
+from aegis_sink.store import decisions, incidents, jobs, merging, mutes, notices
 from aegis_sink.store.database import Connection, Database
 from aegis_sink.store.decisions import Decided
 from aegis_sink.store.incidents import StoredFinding
@@ -52,37 +28,30 @@ from aegis_sink.triage.fingerprint import failure_class, fingerprint
 from aegis_sink.triage.grouping import FROM_OUTSIDE, LEADING
 from aegis_sink.triage.inhibition import may_mute
 from aegis_sink.triage.severity import severity, worst
-from aegis_sink.triage.storm import asked_enough, is_storm
+from aegis_sink.triage.storm import is_storm
 from aegis_sink.triage.subject import subject_from_name
 from aegis_sink.triage.tell import FOR_MORE_FINDINGS, Held
 from aegis_sink.triage.title import title
 
 log = logging.getLogger(__name__)
 
-ANSWER_WINDOW = timedelta(hours=24)
-MODEL_REFUSED_WAIT = timedelta(minutes=5)
-MODEL_AWAY_LIMIT = timedelta(minutes=10)
 MOST_COMPLETIONS = 50
 OLD_EVIDENCE = timedelta(minutes=10)
-STORM_WAIT = timedelta(minutes=1)
-STORM_LOOK = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
-class Investigation:
-    """The stages `collect`, `recheck` and `diagnose`. `tell` is in `flow.telling`, `resolve` in `flow.resolving`."""
+class Collecting:
+    """Makes of findings an incident with evidence. `no_model` says why none is asked, "" where one is."""
 
     database: Database
     cluster: KubernetesCluster | NoCluster
-    playbooks: Playbooks
-    diagnoser: Diagnoser | None
-    no_model_note: str
+    assess: Assessing
+    no_model: str
     clock: Callable[[], datetime]
     jitter: Callable[[], float]
     redact: Callable[[str], str]
     group_wait: timedelta
     muting: Muting
-    always_ask: bool = False
 
     async def collect(self, job: Job) -> Outcome:
         """Complete the findings, find the owner, fetch evidence, and answer from the playbooks."""
@@ -118,8 +87,8 @@ class Investigation:
         if looks_again and await self._joined(job.incident_id, lead, owners, facts):
             return Done()
         case = Case(first.cluster, owners.subject, tuple(completed), collected)
-        assessment = await self._assess(case)
-        ask = assessment.ask and self.diagnoser is not None
+        assessment = await self.assess(case)
+        ask = assessment.ask and not self.no_model
         diagnosis = self._without_model(assessment)
         now = self.clock()
         if before is None:
@@ -168,10 +137,6 @@ class Investigation:
             return Later(now + back_off(job.attempts + 3, jitter=self.jitter()), error=unavailable)
         return Done()
 
-    async def _assess(self, case: Case) -> Assessment:
-        # All patterns on all lines of a log take up to a second: posts must not wait behind them.
-        return await asyncio.to_thread(assess, case, self.playbooks, always_ask=self.always_ask)
-
     async def _joined(
         self,
         incident_id: str,
@@ -201,85 +166,6 @@ class Investigation:
 
         # Most incidents have nothing to do with others, and reading holds nobody up.
         return bool(await self.database.read(look)) and await self.database.write(run)
-
-    async def diagnose(self, job: Job) -> Outcome:
-        """Ask the model, once for the same evidence; without it the playbooks' answer stays."""
-        incident, stored, collected_at = await self.database.read(
-            lambda c: (
-                incidents.get(c, job.incident_id),
-                incidents.findings_of(c, job.incident_id),
-                incidents.collected_at(c, job.incident_id),
-            )
-        )
-        if not lives(incident, job) or self.diagnoser is None:
-            return Done()
-        if incident.mute is not None:
-            return Done()  # nobody is told; it is collected anew when it is told again
-        if (outcome := await self._in_a_storm(incident)) is not None:
-            return outcome
-        case = Case(
-            incident.cluster,
-            incident.subject,
-            tuple(item.finding for item in incidents.still_said(stored)),
-            Collected(
-                incident.evidence,
-                incident.missing,
-                OwnerChain((incident.subject,), "as found before"),
-            ),
-        )
-        assessment = await self._assess(case)
-        if not assessment.ask:
-            return Done()
-        key = f"{incident.fingerprint}:{self.diagnoser.key(assessment)}"
-        after = self.clock() - ANSWER_WINDOW
-        known = await self.database.read(lambda c: answers.answer(c, key, after=after))
-        if known is not None and known.model:
-            await self._diagnosed(job.incident_id, known, of=collected_at)
-            return Done()
-        if known is not None:
-            await self._not_answered(incident, assessment, known.model_note, of=collected_at)
-            return Done()
-        try:
-            diagnosis = await self.diagnoser.ask(case, assessment)
-        except ModelUnavailable as error:
-            note = f"the model did not answer: {error}"
-            await self._not_answered(incident, assessment, note, of=collected_at)
-            wait = min(back_off(job.attempts + 3, jitter=self.jitter()), MODEL_AWAY_LIMIT)
-            return Later(self.clock() + wait, error=str(error))
-        except ModelRefused as error:
-            note = f"the model did not answer: {error}"
-            await self._not_answered(incident, assessment, note, of=collected_at)
-            return Later(self.clock() + MODEL_REFUSED_WAIT, error=str(error))
-        except AnswerInvalid as error:
-            # The same question gets the same answer, so this one is kept too.
-            note = self.redact(f"the model's answer could not be used: {error}")
-            told, now = replace(assessment.diagnosis, model_note=note), self.clock()
-            await self.database.write(lambda c: answers.store_answer(c, key, told, at=now))
-            await self._not_answered(incident, assessment, note, of=collected_at)
-            return Done()
-        now = self.clock()
-        await self.database.write(lambda c: answers.store_answer(c, key, diagnosis, at=now))
-        await self._diagnosed(job.incident_id, diagnosis, of=collected_at)
-        return Done()
-
-    async def _in_a_storm(self, incident: Incident) -> Outcome | None:
-        """Who is asked about when more appears than a model can be asked about; None: this one."""
-        now = self.clock()
-        crowd, alone, with_others = await self.database.read(
-            lambda c: (
-                traffic(c, now),
-                notices.root_of(c, incident.id) is not None,
-                digests.is_member(c, incident.id),
-            )
-        )
-        if not is_storm(crowd):
-            return None
-        if alone:
-            return Later(now + STORM_WAIT) if asked_enough(crowd) else None
-        if not with_others:
-            return Later(now + STORM_LOOK)  # not told yet: alone or with others
-        await self.database.write(lambda c: spare_the_model(c, incident.id))
-        return Done()
 
     async def _completed(
         self, stored: Sequence[StoredFinding], before: datetime | None
@@ -328,44 +214,9 @@ class Investigation:
 
     def _without_model(self, assessment: Assessment) -> Diagnosis:
         diagnosis = assessment.diagnosis
-        if assessment.ask and self.diagnoser is None:
-            return replace(diagnosis, model_note=self.no_model_note)
+        if assessment.ask and self.no_model:
+            return replace(diagnosis, model_note=self.no_model)
         return diagnosis
-
-    async def _not_answered(
-        self, incident: Incident, assessment: Assessment, note: str, *, of: datetime | None
-    ) -> None:
-        note = self.redact(
-            note
-        )  # a model's server may repeat what it was asked, or its own secrets
-        diagnosis = replace(assessment.diagnosis, model_note=note)
-        told = incident.diagnosis.model_note if incident.diagnosis else ""
-        if told.startswith(note.partition(":")[0]) and not incident.diagnosing:
-            return  # said already; each further try would only word the same differently
-        log.warning("incident %s: %s", incident.id, note)
-        now = self.clock()
-
-        def write(connection: Connection) -> None:
-            if not incidents.store_diagnosis(connection, incident.id, diagnosis, of=of):
-                return
-            if incident.diagnosing:
-                history.note(connection, incident.id, now, "not diagnosed by the model", note)
-            jobs.enqueue(connection, incident.id, jobs.TELL, now)
-
-        await self.database.write(write)
-
-    async def _diagnosed(
-        self, incident_id: str, diagnosis: Diagnosis, *, of: datetime | None
-    ) -> None:
-        now = self.clock()
-
-        def write(connection: Connection) -> None:
-            if not incidents.store_diagnosis(connection, incident_id, diagnosis, of=of):
-                return  # newer evidence came while the model thought: it is asked about that next
-            history.note(connection, incident_id, now, "diagnosed", diagnosis.model)
-            jobs.enqueue(connection, incident_id, jobs.TELL, now)
-
-        await self.database.write(write)
 
     def _identify(
         self,
@@ -422,15 +273,6 @@ class Investigation:
             crowd = is_storm(traffic(connection, now))
             ask_at = tell_at + STORM_LOOK if crowd and not incident.notices else now
             jobs.enqueue(connection, incident_id, jobs.DIAGNOSE, ask_at)
-
-
-def lives(incident: Incident | None, job: Job) -> TypeGuard[Incident]:
-    """Whether there is still something to do for the incident a job was made for."""
-    return (
-        incident is not None
-        and incident.id == job.incident_id
-        and incident.state is not State.RESOLVED
-    )
 
 
 def _news(
