@@ -16,16 +16,6 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) * 2
 
 
-STARTED_ONCE = frozenset({"running", "scores", "openai"})
-"""Fixtures that a module shares and that take seconds: its tests stay on one worker."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if STARTED_ONCE & set(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-
-
 FIXTURES = Path(__file__).parent / "fixtures" / "k8sgpt"
 
 

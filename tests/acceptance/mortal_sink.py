@@ -66,11 +66,11 @@ def plant(place: str, when: str, call: int) -> None:
 def start(bomb: Bomb | None, environment: Mapping[str, str], said: Path) -> ForkServerProcess:
     """`aegis-sink serve` in a process of its own; `said` becomes what it writes to stderr.
 
-    It is forked from a process that has done nothing but import the program, since importing takes
-    longer than most of these tests; threads, sockets and files it has none of.
+    It is forked from a process that has done nothing but import the program and read its playbooks,
+    which takes longer than most of these tests; threads, sockets and files it has none of.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["aegis_sink.commands.serve"])
+    context.set_forkserver_preload(["tests.acceptance.preloaded"])
     process = context.Process(target=_serve, args=(bomb, dict(environment), said))
     process.start()
     return process
