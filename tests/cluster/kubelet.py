@@ -65,4 +65,9 @@ async def kubelet(certificates: Path) -> AsyncIterator[Kubelet]:
     try:
         yield fake
     finally:
+        # The API server keeps them open, and TLS waits for its goodbye longer than the test's loop.
+        assert runner.server is not None
+        for connection in runner.server.connections:
+            if connection.transport is not None:
+                connection.transport.abort()
         await runner.cleanup()
