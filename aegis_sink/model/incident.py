@@ -78,12 +78,12 @@ class Incident:
 
     All times are UTC. `errors` and `details` are redacted. `missing` is what the collectors could
     not read. `superseded_by` is the id of the incident a person replayed it as, or that it turned
-    out to be a part of. `mute` says why
-    nobody is told, `followers` which incidents are not told because of this one. `diagnosis` is
-    None until there is one. `diagnosing` is true while a model is asked. `silenced_until` is when a silence of this one incident ends or ended; None with state `silenced`
-    means until it is resolved. A silence with an end outlives the resolution: what comes back
-    before it is over comes back silenced. `gone_at` is since when K8sGPT no longer reports it, while
-    that is not yet its end.
+    out to be a part of. `mute` says why nobody is told, `followers` which incidents are not told
+    because of this one. `diagnosis` is None until there is one. `diagnosing` is true while a model
+    is asked. `silenced_until` is when a silence of this one incident ends or ended; None with state
+    `silenced` means until it is resolved. A silence with an end outlives the resolution: what comes
+    back before it is over comes back silenced. `gone_at` is since when K8sGPT no longer reports it,
+    while that is not yet its end.
     """
 
     id: str
